@@ -1,0 +1,403 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/runbook"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
+)
+
+// What actions may do.
+const (
+	ActionsDryRun  = "dry_run"
+	ActionsEnabled = "enabled"
+	ActionsOff     = "off"
+)
+
+const day = 24 * time.Hour
+
+// settingsReader reads irdaemon.yaml. Names that stand in it are checked when all of it is read.
+type settingsReader struct {
+	Settings
+	files    files // relative paths are below the settings file's folder
+	signals  []pattern
+	runbooks []pattern
+	checks   []func() // of names, once all names are known
+}
+
+// defaultSettings are those of a file that says nothing.
+func defaultSettings() Settings {
+	instance, err := os.Hostname()
+	if err != nil || !triggers.ValidName(instance) {
+		instance = "irdaemon"
+	}
+	return Settings{
+		Instance:    instance,
+		Interval:    15 * time.Second,
+		BlindAfter:  5 * time.Minute,
+		ReviewEvery: 90 * day,
+		Store:       Store{Path: "data/irdaemon.db", Keep: 2 * 365 * day, Lease: 10 * time.Second},
+		Web:         Web{Listen: "127.0.0.1:9847"},
+		Severities: map[runbook.Severity]Severity{
+			runbook.Sev1: {Means: "Broad user harm or regulatory risk.", AcknowledgeWithin: 5 * time.Minute, Page: true},
+			runbook.Sev2: {Means: "Major degradation with a workaround.", AcknowledgeWithin: 15 * time.Minute, Page: true},
+			runbook.Sev3: {Means: "Partial degradation or internal-only issue.", AcknowledgeWithin: time.Hour, Page: true},
+			runbook.Sev4: {Means: "Minor anomaly; watch and investigate.", AcknowledgeWithin: time.Hour, Page: false},
+		},
+		Roles:      map[string]Role{},
+		Changes:    Changes{Since: day, ByArtifact: map[string]time.Duration{}},
+		Connectors: map[string]Connector{},
+		Actions:    ActionsDryRun,
+		Receivers:  map[string]Receiver{},
+		Limits:     Limits{Segments: 10_000, OpenGroups: 50, Pages: 6, PagesIn: 15 * time.Minute, Queries: 8},
+	}
+}
+
+// read reads the whole settings document.
+func (s *settingsReader) read(v document.Value) {
+	s.Settings = defaultSettings()
+	s.Place = v.Place()
+	v.Object(append(s.sourceFields(),
+		document.Field{Key: "instance", Read: document.Into(&s.Instance, document.Value.Text)},
+		document.Field{Key: "interval", Read: document.Into(&s.Interval, document.Value.Positive)},
+		document.Field{Key: "phase", Read: s.readPhase},
+		document.Field{Key: "query_offset", Read: document.Into(&s.QueryOffset, document.Value.Duration)},
+		document.Field{Key: "owner", Read: s.role(&s.Owner)},
+		document.Field{Key: "blind_after", Read: document.Into(&s.BlindAfter, document.Value.Positive)},
+		document.Field{Key: "review_every", Read: document.Into(&s.ReviewEvery, document.Value.Positive)},
+		document.Field{Key: "store", Read: s.readStore},
+		document.Field{Key: "web", Read: s.readWeb},
+		document.Field{Key: "signals", Required: true, Missing: "signals: [signals/*.yaml]", Read: s.globs(&s.signals)},
+		document.Field{Key: "runbooks", Required: true, Missing: "runbooks: [runbooks/*.yaml]", Read: s.globs(&s.runbooks)},
+		document.Field{Key: "severities", Read: s.readSeverities},
+		document.Field{Key: "roles", Read: s.readRoles},
+		document.Field{Key: "changes", Read: s.readChanges},
+		document.Field{Key: "connectors", Read: s.readConnectors},
+		document.Field{Key: "actions", Read: s.readActions},
+		document.Field{Key: "receivers", Read: s.readReceivers},
+		document.Field{Key: "updates", Read: s.readUpdates},
+		document.Field{Key: "quiet", Read: s.readQuiet},
+		document.Field{Key: "limits", Read: s.readLimits},
+		document.Field{Key: "heartbeat", Read: s.readHeartbeat},
+	)...)
+	if !v.IsMap() {
+		return
+	}
+	s.checkSource(v)
+	s.finish(v)
+}
+
+// finish fills in what follows from other keys, and checks what holds between them.
+func (s *settingsReader) finish(v document.Value) {
+	s.Store.Path = s.files.path(s.Store.Path)
+	if s.Embedded != nil {
+		s.Embedded.Path = s.files.path(s.Embedded.Path)
+	}
+	if s.Web.ExternalURL == "" {
+		s.Web.ExternalURL = "http://" + reachable(s.Web.Listen, s.Instance)
+	}
+	if s.Phase >= s.Interval {
+		v.Report().Error(v.Get("phase").Place(), "phase "+triggers.FormatDuration(s.Phase)+" is not below the interval",
+			"from 0s to below "+triggers.FormatDuration(s.Interval)+", or auto")
+	}
+	if s.Owner == "" {
+		v.Report().Warn(v.Key("owner"), "is missing: nobody is told when irdaemon itself is blind or stuck", "owner: a role")
+	}
+	for _, check := range s.checks {
+		check()
+	}
+	s.warnLadders(v)
+}
+
+// reachable is the listener's address as others write it.
+func reachable(listen, host string) string {
+	h, port, err := net.SplitHostPort(listen)
+	if err != nil || h != "" && h != "0.0.0.0" && h != "::" {
+		return listen
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (s *settingsReader) readPhase(v document.Value) {
+	if text, ok := v.Optional(); ok && text == "auto" {
+		s.PhaseAuto = true
+		v.Later("auto: a later release follows the scrapes; run refuses the file")
+		return
+	}
+	document.Into(&s.Phase, document.Value.Duration)(v)
+}
+
+func (s *settingsReader) readStore(v document.Value) {
+	v.Object(
+		document.Field{Key: "path", Read: document.Into(&s.Store.Path, document.Value.Text)},
+		document.Field{Key: "keep", Read: document.Into(&s.Store.Keep, document.Value.Positive)},
+		document.Field{Key: "postgres_url_file", Read: func(v document.Value) {
+			s.secret(&s.Store.PostgresURLFile)(v)
+			later(v, "a later release stores there")
+		}},
+		document.Field{Key: "lease", Read: document.Into(&s.Store.Lease, document.Value.Positive)},
+		document.Field{Key: "allow_network_fs", Read: document.Into(&s.Store.AllowNetworkFS, document.Value.Bool)},
+	)
+	if v.Has("path") && v.Has("postgres_url_file") {
+		v.Error("path and postgres_url_file beside each other", "path for SQLite, or postgres_url_file")
+	}
+}
+
+func (s *settingsReader) readWeb(v document.Value) {
+	v.Object(
+		document.Field{Key: "listen", Read: document.Into(&s.Web.Listen, listenAddress)},
+		document.Field{Key: "external_url", Read: document.Into(&s.Web.ExternalURL, document.Value.Address)},
+		document.Field{Key: "config_file", Read: s.laterFile(&s.Web.ConfigFile)},
+		document.Field{Key: "tokens_file", Read: s.laterFile(&s.Web.TokensFile)},
+		document.Field{Key: "user_header", Read: func(v document.Value) {
+			document.Into(&s.Web.UserHeader, document.Value.Optional)(v)
+			if s.Web.UserHeader != "" {
+				later(v, "a later release reads it")
+			}
+		}},
+		document.Field{Key: "trusted_proxies", Read: document.Into(&s.Web.TrustedProxies, networks)},
+	)
+	s.Web.ExternalURL = strings.TrimRight(s.Web.ExternalURL, "/")
+	if s.Web.UserHeader != "" && len(s.Web.TrustedProxies) == 0 {
+		v.Report().Error(v.Key("user_header"), "anybody could set the header", "trusted_proxies: [10.0.0.0/8], the proxies whose word is taken")
+	}
+}
+
+// laterFile reads the path of a file that only a later release reads. An empty one is none.
+func (s *settingsReader) laterFile(into *string) func(document.Value) {
+	return func(v document.Value) {
+		text, ok := v.Optional()
+		if !ok || text == "" {
+			return
+		}
+		s.secret(into)(v)
+		later(v, "a later release reads it")
+	}
+}
+
+func later(v document.Value, when string) { v.Later(when + "; run refuses the file") }
+
+// listenAddress reads a host and a port.
+func listenAddress(v document.Value) (string, bool) {
+	text, ok := v.Text()
+	if !ok {
+		return "", false
+	}
+	_, port, err := net.SplitHostPort(text)
+	if number, e := strconv.Atoi(port); err != nil || e != nil || number < 0 || number > 65535 {
+		v.Error("`"+text+"` is not an address", "host:port, such as 127.0.0.1:9847")
+		return "", false
+	}
+	return text, true
+}
+
+func networks(v document.Value) ([]string, bool) {
+	all, ok := v.Texts()
+	for _, text := range all {
+		if _, err := netip.ParsePrefix(text); err != nil && ok {
+			v.Error("`"+text+"` is not a network", "networks such as 10.0.0.0/8")
+			return nil, false
+		}
+	}
+	return all, ok
+}
+
+func (s *settingsReader) readSeverities(v document.Value) {
+	var fields []document.Field
+	for _, severity := range runbook.Severities {
+		fields = append(fields, document.Field{Key: string(severity), Read: func(v document.Value) {
+			is := s.Severities[severity]
+			v.Object(
+				document.Field{Key: "means", Read: document.Into(&is.Means, document.Value.Text)},
+				document.Field{Key: "acknowledge_within", Read: document.Into(&is.AcknowledgeWithin, document.Value.Positive)},
+				document.Field{Key: "page", Read: document.Into(&is.Page, document.Value.Bool)},
+			)
+			s.Severities[severity] = is
+		}})
+	}
+	v.Object(fields...)
+}
+
+func (s *settingsReader) readChanges(v document.Value) {
+	v.Object(
+		document.Field{Key: "since", Read: s.readSince},
+		document.Field{Key: "detect", Read: func(v document.Value) {
+			v.Items(func(v document.Value) { s.Changes.Detect = append(s.Changes.Detect, readDetect(v)) })
+			later(v, "a later release watches for changes")
+		}},
+	)
+}
+
+// readSince reads one duration, or one by artifact; default: in it is the one for all others.
+func (s *settingsReader) readSince(v document.Value) {
+	if !v.IsMap() {
+		document.Into(&s.Changes.Since, document.Value.Positive)(v)
+		return
+	}
+	v.Named(func(name string, at document.Place, v document.Value) {
+		d, ok := v.Positive()
+		switch {
+		case !ok || !triggers.CheckName(v.Report(), at, name):
+		case name == "default":
+			s.Changes.Since = d
+		default:
+			s.Changes.ByArtifact[name] = d
+		}
+	})
+}
+
+func readDetect(v document.Value) Detect {
+	d := Detect{}
+	v.Object(
+		document.Field{Key: "query", Required: true, Missing: "query: PromQL that yields one series a version", Read: func(v document.Value) {
+			if text, ok := v.Text(); ok {
+				triggers.CheckExpression(v, text)
+				d.Query = text
+			}
+		}},
+		document.Field{Key: "artifact", Required: true, Missing: "artifact: the label that names the artifact", Read: document.Into(&d.Artifact, document.Value.Text)},
+		document.Field{Key: "version", Required: true, Missing: "version: the label that names the version", Read: document.Into(&d.Version, document.Value.Text)},
+		document.Field{Key: "service", Read: document.Into(&d.Service, document.Value.Text)},
+	)
+	return d
+}
+
+func (s *settingsReader) readConnectors(v document.Value) {
+	v.Named(func(name string, at document.Place, v document.Value) {
+		c := Connector{}
+		triggers.CheckName(v.Report(), at, name)
+		v.Object(
+			document.Field{Key: "url", Required: true, Missing: "url: the address that actions reach", Read: document.Into(&c.URL, document.Value.Address)},
+			document.Field{Key: "bearer_token_file", Read: s.secret(&c.BearerTokenFile)},
+			document.Field{Key: "allow", Required: true, Missing: "allow: [\"GET /labels/*\"], what may be called", Read: document.Into(&c.Allow, allowList)},
+		)
+		s.Connectors[name] = c
+	})
+}
+
+var allowEntry = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) /\S*$`)
+
+func allowList(v document.Value) ([]string, bool) {
+	all, ok := v.SomeTexts()
+	for _, text := range all {
+		if ok && !allowEntry.MatchString(text) {
+			v.Error("`"+text+"` is no method and path", "such as \"PUT /labels/*\"")
+			return nil, false
+		}
+	}
+	return all, ok
+}
+
+func (s *settingsReader) readActions(v document.Value) {
+	document.Into(&s.Actions, document.Word(ActionsDryRun, ActionsEnabled, ActionsOff))(v)
+	if s.Actions == ActionsEnabled {
+		later(v, "a later release runs actions")
+	}
+}
+
+func (s *settingsReader) readUpdates(v document.Value) {
+	read := func(key string, into *[]string) document.Field {
+		return document.Field{Key: key, Read: func(v document.Value) {
+			s.receiverNames(into)(v)
+			if len(*into) > 0 {
+				later(v, "a later release sends updates")
+			}
+		}}
+	}
+	v.Object(read("internal", &s.Updates.Internal), read("customer", &s.Updates.Customer))
+}
+
+// readQuiet checks planned work; a later release keeps it.
+func (s *settingsReader) readQuiet(v document.Value) {
+	v.Items(func(v document.Value) {
+		v.Object(
+			document.Field{Key: "runbooks", Required: true, Missing: "runbooks: [cost-spike]", Read: func(v document.Value) { v.SomeTexts() }},
+			document.Field{Key: "up_to", Required: true, Missing: "up_to: sev3, the worst severity that is held back", Read: func(v document.Value) {
+				document.Word(runbook.Severities...)(v)
+			}},
+			document.Field{Key: "times", Required: true, Missing: "times: Alertmanager's time intervals", Read: readTimes},
+		)
+	})
+	later(v, "a later release holds pages back")
+}
+
+func readTimes(v document.Value) {
+	texts := func(v document.Value) { v.SomeTexts() }
+	v.Items(func(v document.Value) {
+		v.Object(
+			document.Field{Key: "times", Read: func(v document.Value) {
+				v.Items(func(v document.Value) {
+					v.Object(
+						document.Field{Key: "start_time", Required: true, Missing: "start_time: \"02:00\"", Read: clock},
+						document.Field{Key: "end_time", Required: true, Missing: "end_time: \"04:00\"", Read: clock},
+					)
+				})
+			}},
+			document.Field{Key: "weekdays", Read: texts},
+			document.Field{Key: "days_of_month", Read: texts},
+			document.Field{Key: "months", Read: texts},
+			document.Field{Key: "years", Read: texts},
+			document.Field{Key: "location", Read: func(v document.Value) {
+				if name, ok := v.Text(); ok {
+					if _, err := time.LoadLocation(name); err != nil {
+						v.Error("unknown location `"+name+"`", "a name of the time zone database, such as Europe/Berlin")
+					}
+				}
+			}},
+		)
+	})
+}
+
+var clockTime = regexp.MustCompile(`^((([01][0-9])|(2[0-3])):[0-5][0-9]|24:00)$`)
+
+func clock(v document.Value) {
+	if text, ok := v.Text(); ok && !clockTime.MatchString(text) {
+		v.Error("`"+text+"` is not a time of day", "\"02:00\" to \"24:00\", in quotes")
+	}
+}
+
+func (s *settingsReader) readLimits(v document.Value) {
+	v.Object(
+		document.Field{Key: "segments", Read: document.Into(&s.Limits.Segments, document.Value.PositiveInt)},
+		document.Field{Key: "open_groups", Read: document.Into(&s.Limits.OpenGroups, document.Value.PositiveInt)},
+		document.Field{Key: "pages", Read: s.readPages},
+		document.Field{Key: "queries", Read: document.Into(&s.Limits.Queries, func(v document.Value) (int, bool) { return v.Int(1, 256) })},
+	)
+}
+
+// readPages reads 6/15m: how many pages in how long.
+func (s *settingsReader) readPages(v document.Value) {
+	text, ok := v.Text()
+	if !ok {
+		return
+	}
+	count, span, _ := strings.Cut(text, "/")
+	n, err := strconv.Atoi(count)
+	d, spanErr := model.ParseDuration(span)
+	if err != nil || spanErr != nil || n < 1 || n > math.MaxInt32 || d == 0 {
+		v.Error(fmt.Sprintf("`%s` is no rate", text), "a number of pages in a time, such as 6/15m")
+		return
+	}
+	s.Limits.Pages, s.Limits.PagesIn = n, time.Duration(d)
+}
+
+func (s *settingsReader) readHeartbeat(v document.Value) {
+	h := &Heartbeat{Every: time.Minute}
+	v.Object(
+		document.Field{Key: "url_file", Required: true, Missing: "url_file: the file that holds the address", Read: s.secret(&h.URLFile)},
+		document.Field{Key: "every", Read: document.Into(&h.Every, document.Value.Positive)},
+	)
+	s.Heartbeat = h
+	later(v, "a later release sends it")
+}

@@ -1,0 +1,124 @@
+package triggers
+
+import (
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// Series is what a condition judges: a segment, or the counts of several added up.
+type Series struct {
+	Labels  labels.Labels
+	history *History
+	members []*segment
+}
+
+// at gives the point of the series at a tick. A member that has no data there leaves the sum unknown: what is
+// missing could be the part that is broken. One that has had none before either is not born yet, and no part of it.
+func (s Series) at(tick int64) point {
+	if len(s.members) == 1 {
+		return s.history.at(s.members[0], tick)
+	}
+	var bad, of float64
+	born := 0
+	for _, m := range s.members {
+		p := s.history.at(m, tick)
+		if p.state == isNoData {
+			if tick < m.born(s.history.newest-s.history.length+1) {
+				continue
+			}
+			return point{}
+		}
+		born++
+		bad += p.bad
+		of += p.of
+	}
+	if born == 0 {
+		return point{}
+	}
+	return ratioPoint(bad, of)
+}
+
+// Select gives the series that a condition sees: the segments that match, each by itself or added up by its labels,
+// in the order of their labels.
+func (h *History) Select(match func(labels.Labels) bool, by []string) []Series {
+	var matching []*segment
+	for _, s := range h.segments {
+		if match == nil || match(s.labels) {
+			matching = append(matching, s)
+		}
+	}
+	compare := func(a, b *segment) int { return labels.Compare(a.labels, b.labels) }
+	if !slices.IsSortedFunc(matching, compare) {
+		slices.SortFunc(matching, compare)
+	}
+	if by == nil {
+		all := make([]Series, len(matching))
+		for i, s := range matching {
+			all[i] = Series{s.labels, h, matching[i : i+1 : i+1]}
+		}
+		return all
+	}
+	return h.sums(matching, by)
+}
+
+// sums adds segments up over all labels but those named.
+func (h *History) sums(segments []*segment, by []string) []Series {
+	var all []Series
+	index := map[string]int{}
+	b := labels.NewScratchBuilder(len(by))
+	for _, s := range segments {
+		sum := project(&b, s.labels, by)
+		key := string(sum.Bytes(nil))
+		i, ok := index[key]
+		if !ok {
+			i = len(all)
+			index[key] = i
+			all = append(all, Series{Labels: sum, history: h})
+		}
+		all[i].members = append(all[i].members, s)
+	}
+	slices.SortFunc(all, func(a, b Series) int { return labels.Compare(a.Labels, b.Labels) })
+	return all
+}
+
+// project keeps the named labels of l, as far as it has them.
+func project(b *labels.ScratchBuilder, l labels.Labels, names []string) labels.Labels {
+	b.Reset()
+	for _, name := range names {
+		if v := l.Get(name); v != "" {
+			b.Add(name, v)
+		}
+	}
+	b.Sort()
+	return b.Labels()
+}
+
+// Group gives the values of the group_by labels of a series; a label that it lacks has the empty value, which label
+// sets leave out.
+func Group(l labels.Labels, groupBy []string) labels.Labels {
+	b := labels.NewScratchBuilder(len(groupBy))
+	return project(&b, l, groupBy)
+}
+
+// Matches tells whether a label set has one of the wanted values for each label named.
+func Matches(l labels.Labels, where map[string][]string) bool {
+	for name, values := range where {
+		if !slices.Contains(values, l.Get(name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Agrees tells whether a label set has the wanted values for the labels that it carries; those that it lacks it
+// cannot contradict.
+func Agrees(l, want labels.Labels) bool {
+	agrees := true
+	want.Range(func(w labels.Label) {
+		if v := l.Get(w.Name); v != "" && v != w.Value {
+			agrees = false
+		}
+	})
+	return agrees
+}
