@@ -1,0 +1,424 @@
+// Package incident is the record of an incident: events, lifecycle, severity, recovery and rounds of paging.
+//
+// What happens is decided by pure functions: Decide for a tick, Place for a firing without a home, DecideClock for the
+// passing of time, and those behind Desk.Command and the outcomes of deliveries. They return events; apply adds an
+// event to a record, and nothing else changes one. The Desk is the one place that loads, decides, commits and decides
+// again when somebody else was first.
+package incident
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// attempts is how often a decision is made anew because somebody else was first.
+	attempts = 5
+	// markEvery is how old the mark of the walk may get when ticks change nothing.
+	markEvery = time.Minute
+	// answerKept is how long a write may be repeated under its idempotency key.
+	answerKept = 24 * time.Hour
+)
+
+// ErrKeyReused: the idempotency key was used for another request.
+var ErrKeyReused = errors.New("this Idempotency-Key was used for another request")
+
+// Idempotency makes a write happen once: the same key and request again get the first answer. The zero value asks for
+// nothing.
+type Idempotency struct {
+	Key         string
+	RequestHash string
+}
+
+// Config is what a Desk works with.
+type Config struct {
+	Store  Store
+	Policy func() Policy // the settings in force; asked once for each decision
+	Now    func() time.Time
+	Log    *zap.Logger
+	// OnEvents is told of events after they were committed, with the record that they add up to, in their order. It must
+	// not wait for the Desk. Nil: nobody is.
+	OnEvents func(*Record, []Event)
+}
+
+// Desk decides and commits. In a process one decision is made at a time; other processes are met through the version
+// of each record, and whoever loses decides again on the newer one.
+type Desk struct {
+	config    Config
+	turn      chan struct{} // holds one token: whoever has it decides
+	committed chan struct{}
+	walking   atomic.Bool // no tick yet, or a walk through missed ones: what ticks owe is not paged yet
+
+	mutex  sync.Mutex
+	open   map[string]*Record
+	marked time.Time // the last mark of the walk committed here
+}
+
+// NewDesk makes a Desk.
+func NewDesk(config Config) *Desk {
+	if config.OnEvents == nil {
+		config.OnEvents = func(*Record, []Event) {}
+	}
+	d := &Desk{config: config, turn: make(chan struct{}, 1), committed: make(chan struct{}, 1), open: map[string]*Record{}}
+	d.walking.Store(true)
+	return d
+}
+
+// Committed receives after commits that wrote rows to the outbox; several may be told as one.
+func (d *Desk) Committed() <-chan struct{} { return d.committed }
+
+// Open gives the open incidents, in the order of their opening. The records must not be changed.
+func (d *Desk) Open(ctx context.Context) ([]*Record, error) {
+	versions, err := d.config.Store.Versions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the versions of the open incidents: %w", err)
+	}
+	d.mutex.Lock()
+	known := maps.Clone(d.open)
+	d.mutex.Unlock()
+	var records []*Record
+	fresh := make(map[string]*Record, len(versions))
+	for id, version := range versions {
+		r := known[id]
+		if r == nil || r.Version != version {
+			if r, err = d.config.Store.Load(ctx, id); err != nil {
+				return nil, fmt.Errorf("load incident %s: %w", id, err)
+			}
+		}
+		if r.Open() {
+			fresh[id] = r
+			records = append(records, r)
+		}
+	}
+	d.mutex.Lock()
+	d.open = fresh
+	d.mutex.Unlock()
+	slices.SortFunc(records, func(a, b *Record) int {
+		return cmp.Or(a.OpenedAt.Compare(b.OpenedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return records, nil
+}
+
+// WalkedTo is the last tick that was decided and marked; zero: none ever.
+func (d *Desk) WalkedTo(ctx context.Context) (time.Time, error) { return d.config.Store.WalkedTo(ctx) }
+
+// Tick decides a tick: every open incident, then what fires without a home. All of it is one commit. A tick may be
+// handed over again.
+func (d *Desk) Tick(ctx context.Context, tick Tick) error {
+	err := d.decide(ctx, func() (Commit, error) {
+		open, err := d.Open(ctx)
+		if err != nil {
+			return Commit{}, err
+		}
+		commit := Commit{WalkedTo: tick.T.UTC()}
+		policy, now := d.config.Policy(), d.now()
+		for _, r := range open {
+			observation := tick.Observations[r.ID]
+			if events := Decide(r, observation, policy, tick.T, tick.Walking); len(events) > 0 {
+				commit.Changes = append(commit.Changes, change(r, events, policy, now))
+			}
+		}
+		opened, err := d.place(ctx, tick, open, policy, now)
+		if err != nil {
+			return Commit{}, err
+		}
+		commit.Changes = append(commit.Changes, opened...)
+		return commit, nil
+	})
+	if err == nil {
+		d.walking.Store(tick.Walking)
+	}
+	return err
+}
+
+// place opens an incident for each firing without a home.
+func (d *Desk) place(ctx context.Context, tick Tick, open []*Record, policy Policy, now time.Time) ([]Change, error) {
+	firings, keys := homeless(tick, open)
+	if len(firings) == 0 {
+		return nil, nil
+	}
+	recent, err := d.config.Store.Recent(ctx, keys, tick.T.Add(-followsWithin))
+	if err != nil {
+		return nil, fmt.Errorf("look for earlier incidents of what fires: %w", err)
+	}
+	var changes []Change
+	for _, f := range firings {
+		events := Place(f, open, recent, policy, tick.T, tick.Walking)
+		if len(events) == 0 {
+			continue
+		}
+		c := change(&Record{}, events, policy, now)
+		c.Record.Findings[0].Snapshot = f.Snapshot
+		changes = append(changes, c)
+	}
+	return changes, nil
+}
+
+// Clock decides what the passing of time alone brings: escalations that are due. It is called every second.
+func (d *Desk) Clock(ctx context.Context) error {
+	return d.decide(ctx, func() (Commit, error) {
+		open, err := d.Open(ctx)
+		if err != nil {
+			return Commit{}, err
+		}
+		var commit Commit
+		policy, now := d.config.Policy(), d.now()
+		for _, r := range open {
+			if events := DecideClock(r, policy, now, d.walking.Load()); len(events) > 0 {
+				commit.Changes = append(commit.Changes, change(r, events, policy, now))
+			}
+		}
+		return commit, nil
+	})
+}
+
+// Gap notes on every open incident that the ticks between were not decided at all, for they lie too far back.
+func (d *Desk) Gap(ctx context.Context, from, to time.Time) error {
+	return d.decide(ctx, func() (Commit, error) {
+		open, err := d.Open(ctx)
+		if err != nil {
+			return Commit{}, err
+		}
+		var commit Commit
+		policy, now := d.config.Policy(), d.now()
+		for _, r := range open {
+			decision := newDecision(r, policy, now)
+			decision.seed = from.UTC().Format(time.RFC3339Nano) + "/" + to.UTC().Format(time.RFC3339Nano)
+			decision.add(GapNoted{From: from.UTC(), To: to.UTC()}, "")
+			commit.Changes = append(commit.Changes, change(r, decision.events, policy, now))
+		}
+		return commit, nil
+	})
+}
+
+// Command decides and commits what a person asks for, and gives the incident after it; ref is an id or a number. With
+// an idempotency key it is done once: the same key and request again get the first answer. *Refusal: it is not allowed
+// as the incident stands. ErrNotFound, ErrKeyReused: what they say. Nothing was written then.
+func (d *Desk) Command(ctx context.Context, ref string, command Command, once Idempotency) (View, error) {
+	seed := rand.Text()
+	if once.Key != "" {
+		seed = "key " + once.Key
+	}
+	var view View
+	err := d.decide(ctx, func() (Commit, error) {
+		if answered, err := d.answered(ctx, once, &view); err != nil || answered {
+			return Commit{}, err
+		}
+		r, err := d.config.Store.Load(ctx, ref)
+		if err != nil {
+			return Commit{}, fmt.Errorf("load incident: %w", err)
+		}
+		history, err := d.config.Store.Events(ctx, r.ID, 0, 0)
+		if err != nil {
+			return Commit{}, fmt.Errorf("read the events of %s: %w", r, err)
+		}
+		policy, now := d.config.Policy(), d.now()
+		events, err := Run(r, command, policy, now, seed)
+		if err != nil {
+			return Commit{}, err
+		}
+		var commit Commit
+		if len(events) > 0 {
+			c := change(r, events, policy, now)
+			commit.Changes = []Change{c}
+			r, history = c.Record, slices.Concat(history, c.Events)
+		}
+		view = NewView(r, history, policy.ExternalURL, now)
+		commit.Idempotent, err = answer(once, view, now)
+		return commit, err
+	})
+	return view, err
+}
+
+// answered gives the first answer of a write under the key, if there was one.
+func (d *Desk) answered(ctx context.Context, once Idempotency, view *View) (bool, error) {
+	if once.Key == "" {
+		return false, nil
+	}
+	first, err := d.config.Store.Answered(ctx, once.Key)
+	if err != nil {
+		return false, fmt.Errorf("look for an earlier answer: %w", err)
+	}
+	if first == nil {
+		return false, nil
+	}
+	if first.RequestHash != once.RequestHash {
+		return false, ErrKeyReused
+	}
+	if err := json.Unmarshal(first.Response, view); err != nil {
+		return false, fmt.Errorf("read the earlier answer: %w", err)
+	}
+	return true, nil
+}
+
+func answer(once Idempotency, view View, now time.Time) (*Answer, error) {
+	if once.Key == "" {
+		return nil, nil
+	}
+	response, err := json.Marshal(view)
+	if err != nil {
+		return nil, fmt.Errorf("keep the answer: %w", err)
+	}
+	return &Answer{
+		Key: once.Key, RequestHash: once.RequestHash, Status: 200, Response: response, Expires: now.Add(answerKept),
+	}, nil
+}
+
+// View gives an incident with its timeline; ref is an id or a number, with or without #.
+func (d *Desk) View(ctx context.Context, ref string) (View, error) {
+	r, err := d.config.Store.Load(ctx, ref)
+	if err != nil {
+		return View{}, fmt.Errorf("load incident: %w", err)
+	}
+	events, err := d.config.Store.Events(ctx, r.ID, 0, int(r.Version))
+	if err != nil {
+		return View{}, fmt.Errorf("read the events of %s: %w", r, err)
+	}
+	return NewView(r, events, d.config.Policy().ExternalURL, d.now()), nil
+}
+
+// List gives a page of incidents without their timelines, newest first, and where the next page starts.
+func (d *Desk) List(ctx context.Context, filter Filter) (views []View, next string, err error) {
+	records, next, err := d.config.Store.List(ctx, filter)
+	if err != nil {
+		return nil, "", fmt.Errorf("list incidents: %w", err)
+	}
+	url, now := d.config.Policy().ExternalURL, d.now()
+	for _, r := range records {
+		views = append(views, NewView(r, nil, url, now))
+	}
+	return views, next, nil
+}
+
+// decide makes a decision and commits it; where somebody else was first it is made anew.
+func (d *Desk) decide(ctx context.Context, decision func() (Commit, error)) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var err error
+	for range attempts {
+		var commit Commit
+		if commit, err = decision(); err != nil {
+			return err
+		}
+		if d.nothingToWrite(commit) {
+			return nil
+		}
+		if err = d.config.Store.Commit(ctx, commit); err == nil {
+			d.after(ctx, commit)
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	return fmt.Errorf("decided %d times, and each time it was too late: %w", attempts, err)
+}
+
+// nothingToWrite tells whether a commit may be left out. A tick that changes nothing writes its mark once a minute, so
+// that a restart walks through no more than that.
+func (d *Desk) nothingToWrite(commit Commit) bool {
+	if len(commit.Changes) > 0 || len(commit.Settled) > 0 || commit.Idempotent != nil {
+		return false
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	return commit.WalkedTo.IsZero() || commit.WalkedTo.Sub(d.marked) < markEvery
+}
+
+// after takes note of what was committed, and tells who waits for it.
+func (d *Desk) after(ctx context.Context, commit Commit) {
+	d.mutex.Lock()
+	if commit.WalkedTo.After(d.marked) {
+		d.marked = commit.WalkedTo
+	}
+	d.mutex.Unlock()
+	rows := false
+	for _, c := range commit.Changes {
+		rows = rows || len(c.Deliveries) > 0
+	}
+	if rows {
+		select {
+		case d.committed <- struct{}{}:
+		default: // whoever waits is going to look anyway
+		}
+	}
+	for _, c := range commit.Changes {
+		record := d.remember(ctx, c)
+		d.unheard(record, c.Events)
+		d.config.OnEvents(record, c.Events)
+	}
+}
+
+// remember keeps a record that was committed for the next decision. A new one is read back for its number; should that
+// fail, the next Open reads it.
+func (d *Desk) remember(ctx context.Context, c Change) *Record {
+	record := c.Record
+	if c.Before == 0 {
+		if stored, err := d.config.Store.Load(ctx, record.ID); err == nil {
+			record = stored
+		}
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	if record.Open() && record.Number != 0 {
+		d.open[record.ID] = record
+	} else {
+		delete(d.open, record.ID)
+	}
+	return record
+}
+
+// unheard logs that an incident calls and nobody can hear it: the one case in which the settings must be mended now.
+func (d *Desk) unheard(r *Record, events []Event) {
+	for _, e := range events {
+		if paged, ok := e.Body.(Paged); ok && len(paged.Receivers) == 0 {
+			d.config.Log.Error("nobody in the whole ladder has a receiver: an incident calls and nobody hears it",
+				zap.Int64("incident", r.Number), zap.String("runbook", r.Findings[0].Name), zap.Strings("roles", paged.Skipped))
+		}
+	}
+}
+
+// now is the clock in what every store keeps: UTC, to the microsecond.
+func (d *Desk) now() time.Time { return d.config.Now().UTC().Truncate(time.Microsecond) }
+
+// change is what events make of a record, with what must be sent because of them.
+func change(r *Record, events []Event, p Policy, now time.Time) Change {
+	record := r.clone()
+	for i := range events {
+		events[i].RecordedAt = now
+		apply(record, events[i])
+	}
+	return Change{Before: r.Version, Record: record, Events: events, Deliveries: deliveriesOf(record, events, p)}
+}
+
+// homeless gives the firings that no open incident holds, each finding once, those whose harm began earliest first,
+// and their findings' keys.
+func homeless(tick Tick, open []*Record) ([]Firing, []string) {
+	var firings []Firing
+	var keys []string
+	for _, f := range tick.Firings {
+		key := FindingKey(f.Snapshot.Runbook.Name, f.Group)
+		held := slices.ContainsFunc(open, func(r *Record) bool { return r.holds(key) })
+		if held || slices.Contains(keys, key) {
+			continue
+		}
+		firings, keys = append(firings, f), append(keys, key)
+	}
+	slices.SortStableFunc(firings, func(a, b Firing) int { return a.compare(b, tick.T) })
+	return firings, keys
+}

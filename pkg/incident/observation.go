@@ -1,0 +1,98 @@
+package incident
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/irdaemon/irdaemon/pkg/runbook"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
+)
+
+// Tick is everything that one evaluation found.
+type Tick struct {
+	T       time.Time
+	Walking bool // a missed tick decided late: causes for paging are owed, nobody is paged yet
+	// Observations of the open incidents, by id. An open incident that has none was not looked at: nothing about it
+	// is known at this tick.
+	Observations map[string]Observation
+	// Firings are the triggers that fire, in force now, whether or not an open incident holds them already.
+	Firings []Firing
+}
+
+// Observation is what a tick found of one open incident.
+type Observation struct {
+	Findings []FindingObservation // in the order of the record's findings
+	Hold     Progress             // of the hold that runs, over the ticks before this one; zero without a hold
+}
+
+// FindingObservation is what a tick found of one finding.
+type FindingObservation struct {
+	Trigger  triggers.State
+	Breaches []Breach         // the conditions and segments that fire at this tick
+	Severity runbook.Severity // what the rubric says; empty: it could not be judged at all
+	Rule     string
+	Bands    [3]BandObservation // key, safety, business
+	Unknown  []Missing          // what is unknown at this tick: conditions of the trigger and bands
+}
+
+// Missing is a condition or a band that is unknown, and the first tick of the run in which it is.
+type Missing struct {
+	What  string
+	Since time.Time
+}
+
+// BandState is whether a recovery band holds at a tick.
+type BandState int
+
+// The states of a band.
+const (
+	BandUnknown BandState = iota
+	BandHeld
+	BandMissed
+	BandEmpty // a ratio of nothing: neither held nor missed; the clock of a running hold goes on
+	BandNone  // the runbook says that nothing measures it
+)
+
+// BandObservation is a band at a tick.
+type BandObservation struct {
+	State BandState
+	Value *triggers.Value // of its (first) condition; nil where unknown
+}
+
+// BandNames names the bands in the order of FindingObservation.Bands.
+var BandNames = [3]string{"key", "safety", "business"}
+
+// Firing is a trigger in force that fires for a group at a tick.
+type Firing struct {
+	Snapshot      *runbook.Snapshot
+	Hash          string // of the snapshot
+	Group         labels.Labels
+	Service       string
+	Severity      runbook.Severity
+	Rule          string
+	RubricUnknown bool
+	Breaches      []Breach
+}
+
+// Policy is one snapshot of the settings in force.
+type Policy struct {
+	Instance    string // in every dedup key
+	ExternalURL string // of the links in messages and views, without a slash at the end
+	Interval    time.Duration
+	BlindAfter  time.Duration
+	Severities  map[runbook.Severity]SeverityPolicy
+	Roles       map[string]Role
+}
+
+// SeverityPolicy is what a severity asks of people.
+type SeverityPolicy struct {
+	Page              bool
+	AcknowledgeWithin time.Duration
+}
+
+// Role is who is called, and who next.
+type Role struct {
+	Page       []string // receivers
+	EscalateTo []string // roles
+}
