@@ -1,0 +1,280 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/notify"
+)
+
+// The real desk is one that a notifier can work with.
+var _ notify.Desk = (*incident.Desk)(nil)
+
+// row is a row of the outbox in memory.
+type row struct {
+	incident.Delivery
+	state        string
+	claimedUntil time.Time
+	cause        string
+}
+
+// house is an outbox and a desk in memory, with the rules of the real ones. It outlives a notifier, as a store does.
+type house struct {
+	mu        sync.Mutex
+	rows      []*row
+	views     map[string]incident.View
+	standing  []incident.Standing
+	told      []string // what the desk was told, in order
+	down      error    // what each call answers while the store is broken
+	deaf      bool     // the desk can't write what became of a delivery
+	polls     int
+	claimable bool
+	onView    func()
+}
+
+func newHouse(rows ...incident.Delivery) *house {
+	h := &house{views: map[string]incident.View{}, claimable: true}
+	h.add(rows...)
+	return h
+}
+
+func (h *house) add(rows ...incident.Delivery) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range rows {
+		h.rows = append(h.rows, &row{Delivery: d, state: incident.RowDue})
+		if _, ok := h.views[d.Incident]; !ok {
+			h.views[d.Incident] = incident.View{ID: d.Incident, Number: 42, Headline: "it is broken", State: incident.Triggered, Calling: true, Round: d.Round}
+		}
+	}
+}
+
+func (h *house) Due(_ context.Context, now time.Time, limit int) ([]incident.Delivery, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.polls++
+	var due []incident.Delivery
+	for _, r := range h.rows {
+		if r.state == incident.RowDue && !r.Due.After(now) && !r.claimedUntil.After(now) && h.head(r) && len(due) < limit {
+			d := r.Delivery
+			d.Attempt = 0 // the claim gives it
+			due = append(due, d)
+		}
+	}
+	return due, h.down
+}
+
+// head tells whether no earlier row of the same incident and receiver is due.
+func (h *house) head(r *row) bool {
+	return !slices.ContainsFunc(h.rows, func(p *row) bool {
+		return p.Incident == r.Incident && p.Receiver == r.Receiver && p.Seq < r.Seq && p.state == incident.RowDue
+	})
+}
+
+func (h *house) Claim(_ context.Context, id string, until, now time.Time) (int, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.row(id)
+	if !h.claimable || r.state != incident.RowDue || r.claimedUntil.After(now) {
+		return 0, false, h.down
+	}
+	r.claimedUntil = until
+	r.Attempt++
+	return r.Attempt, true, h.down
+}
+
+func (h *house) Retry(_ context.Context, id string, dueAt time.Time, cause string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.row(id)
+	r.Due, r.claimedUntil, r.cause = dueAt, time.Time{}, cause
+	return h.down
+}
+
+func (h *house) row(id string) *row {
+	return h.rows[slices.IndexFunc(h.rows, func(r *row) bool { return r.ID == id })]
+}
+
+func (h *house) state(id string) string { return h.get(id).state }
+
+func (h *house) get(id string) row {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return *h.row(id)
+}
+
+func (h *house) View(_ context.Context, ref string) (incident.View, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.onView != nil {
+		h.onView()
+	}
+	view, ok := h.views[ref]
+	if !ok {
+		return view, incident.ErrNotFound
+	}
+	return view, h.down
+}
+
+func (h *house) Standing(_ context.Context, receiver string) ([]incident.Standing, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.standing), h.down
+}
+
+var errDeaf = errors.New("disk I/O error")
+
+func (h *house) settle(id, state, told string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deaf {
+		return errDeaf
+	}
+	if state != "" {
+		h.row(id).state = state
+	}
+	h.told = append(h.told, told)
+	return h.down
+}
+
+func (h *house) Delivered(_ context.Context, d incident.Delivery, receipt string) error {
+	return h.settle(d.ID, incident.RowSent, "delivered "+d.ID+" "+receipt)
+}
+
+func (h *house) Failed(_ context.Context, d incident.Delivery, cause string, permanent bool) error {
+	if permanent {
+		return h.settle(d.ID, incident.RowRefused, "refused "+d.ID+": "+cause)
+	}
+	return h.settle(d.ID, "", "failing "+d.ID+": "+cause)
+}
+
+func (h *house) Superseded(_ context.Context, d incident.Delivery, why string) error {
+	return h.settle(d.ID, incident.RowSuperseded, "superseded "+d.ID+": "+why)
+}
+
+func (h *house) heard() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.told)
+}
+
+// receiver is one that answers as it is told, and notes what it got and when.
+type receiver struct {
+	mu     sync.Mutex
+	got    []notify.Message
+	at     []time.Time
+	took   time.Duration // until it answers
+	answer func(attempt int) notify.Result
+}
+
+func (r *receiver) Deliver(ctx context.Context, m notify.Message) notify.Result {
+	r.mu.Lock()
+	r.got, r.at = append(r.got, m), append(r.at, time.Now())
+	attempt, took, answer := len(r.got), r.took, r.answer
+	r.mu.Unlock()
+	if took > 0 {
+		select {
+		case <-time.After(took):
+		case <-ctx.Done():
+			return notify.Result{Outcome: notify.Retry, Detail: "no answer in time"}
+		}
+	}
+	if answer == nil {
+		return notify.Result{Outcome: notify.Delivered, Status: 200, Receipt: "r1"}
+	}
+	return answer(attempt)
+}
+
+// change makes the receiver another one while the notifier runs.
+func (r *receiver) change(took time.Duration, answer func(int) notify.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.took, r.answer = took, answer
+}
+
+func (r *receiver) messages() []notify.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
+func (r *receiver) ids() []string {
+	var ids []string
+	for _, m := range r.messages() {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// answers gives one answer after another; the last one stays.
+func answers(results ...notify.Result) func(int) notify.Result {
+	return func(attempt int) notify.Result { return results[min(attempt, len(results))-1] }
+}
+
+var (
+	busy = notify.Result{Outcome: notify.Retry, Status: 503, Detail: "503 Service Unavailable"}
+	done = notify.Result{Outcome: notify.Delivered, Status: 200}
+)
+
+// pass lets time pass, until nothing is left to do at its end.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// daemon is a notifier that runs.
+type daemon struct {
+	*notify.Notifier
+	logs     *observer.ObservedLogs
+	registry *prometheus.Registry
+	stop     func() // ends it gracefully and waits
+}
+
+// start runs a notifier in the test's bubble of virtual time.
+func start(t *testing.T, h *house, receivers map[string]notify.Receiver) *daemon {
+	return startAt(t, h, receivers, time.Now)
+}
+
+func startAt(t *testing.T, h *house, receivers map[string]notify.Receiver, now func() time.Time) *daemon {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	registry := prometheus.NewRegistry()
+	depth := func(context.Context) (int, time.Time, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		rows, oldest := 0, time.Time{}
+		for _, r := range h.rows {
+			if r.state == incident.RowDue {
+				rows++
+				if oldest.IsZero() || r.CreatedAt.Before(oldest) {
+					oldest = r.CreatedAt
+				}
+			}
+		}
+		return rows, oldest, h.down
+	}
+	n := notify.New(h, h, func() map[string]notify.Receiver { return receivers }, notify.NewMetrics(registry, depth, now), zap.New(core), now)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	d := &daemon{Notifier: n, logs: logs, registry: registry}
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(d.stop)
+	return d
+}

@@ -1,0 +1,145 @@
+package notify
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/irdaemon/irdaemon/pkg/incident"
+)
+
+// columns is how wide a message's text gets; a word that is longer (a link) is left whole.
+const columns = 80
+
+// text is a message's plain text in the making: labelled lines, then sections.
+type text struct{ b strings.Builder }
+
+func (t *text) String() string { return t.b.String() }
+
+// line writes a labelled line, if there is anything to say.
+func (t *text) line(label, said string) {
+	if said != "" {
+		t.item(fmt.Sprintf("%-8s", label), said)
+	}
+}
+
+func (t *text) heading(title string) { t.b.WriteString("\n" + title + "\n") }
+
+func (t *text) look(view incident.View) {
+	t.heading("Look")
+	t.item("  ", view.URL)
+}
+
+// list writes a section of items, numbered where first is a number, and says how many it leaves out.
+func (t *text) list(title, first string, items []string, shown int) {
+	if len(items) == 0 {
+		return
+	}
+	t.heading(title)
+	for i, item := range items[:min(shown, len(items))] {
+		mark := "  - "
+		if first != "" {
+			mark = fmt.Sprintf("  %d. ", i+1)
+		}
+		t.item(mark, item)
+	}
+	if more := len(items) - shown; more > 0 {
+		t.item("  ", fmt.Sprintf("… and %d more on the incident's page", more))
+	}
+}
+
+// item writes words after a mark, wrapped, with the lines that follow indented below the first word.
+func (t *text) item(mark, said string) {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(mark))
+	line, empty := mark, true
+	for _, word := range strings.Fields(said) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns {
+			t.b.WriteString(line + "\n")
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	t.b.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// clock writes a time for somebody who reads at about now: with the day only where it is another one.
+func clock(at, now time.Time) string {
+	at, now = at.UTC(), now.UTC()
+	if at.YearDay() == now.YearDay() && at.Year() == now.Year() {
+		return at.Format("15:04:05 UTC")
+	}
+	return at.Format("Mon 2 Jan 15:04:05 UTC")
+}
+
+// span writes a duration without units that are nought: 15m, 2m24s, 1h30m.
+func span(d time.Duration) string {
+	s := max(0, d).Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func segments(view incident.View) []string {
+	items := make([]string, 0, len(view.Segments))
+	for _, s := range view.Segments {
+		var pairs []string
+		for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
+			pairs = append(pairs, name+"="+s.Labels[name])
+		}
+		items = append(items, fmt.Sprintf("%s: %s %s", s.Condition, s.Text, strings.Join(pairs, " ")))
+	}
+	return items
+}
+
+func triage(view incident.View) []string {
+	items := make([]string, 0, len(view.Triage))
+	for _, c := range view.Triage {
+		item := c.Check
+		if len(c.Decide) > 0 {
+			item += " (" + strings.Join(c.Decide, " / ") + " / can't tell)"
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+// placeholder matches a step's {{ .Previous }} and {{ .Current }}, which nobody fills in before a person rolls back.
+var placeholder = regexp.MustCompile(`\{\{-?\s*\.(Previous|Current)\s*-?\}\}`)
+
+func rollbacks(view incident.View) []string {
+	items := make([]string, 0, len(view.Rollbacks))
+	for _, step := range view.Rollbacks {
+		do := placeholder.ReplaceAllStringFunc(step.Do, func(field string) string {
+			return "<" + strings.ToLower(placeholder.FindStringSubmatch(field)[1]) + " version>"
+		})
+		name := step.Artifact
+		if step.Name != "" && step.Name != step.Artifact {
+			name = step.Name + " (" + step.Artifact + ")"
+		}
+		items = append(items, name+": "+do)
+	}
+	return items
+}
+
+func bands(view incident.View) []string {
+	items := make([]string, 0, len(view.Recovery))
+	for _, band := range view.Recovery {
+		target := band.Target
+		if band.None != "" {
+			target = "not measured: " + band.None
+		}
+		items = append(items, band.Band+": "+target)
+	}
+	return items
+}
