@@ -1,0 +1,117 @@
+package evaluator
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/irdaemon/irdaemon/pkg/source"
+)
+
+// question is the ticks for which an expression is asked, both ends included.
+type question struct {
+	from, to time.Time
+	step     time.Duration
+}
+
+func (q question) instant() bool { return q.from.Equal(q.to) }
+
+// answer is what the source said to an expression.
+type answer struct {
+	source.Answer
+	err error
+}
+
+// asked is an expression with the ticks for which it is asked. Equal ones are asked once.
+type asked struct {
+	expr string
+	question
+}
+
+// ask puts all questions to the source, a bounded number of them at once.
+func (e *Evaluator) ask(ctx context.Context, questions map[asked]bool) map[asked]answer {
+	type answered struct {
+		asked
+		answer
+	}
+	results := make(chan answered, len(questions))
+	var group errgroup.Group
+	group.SetLimit(e.config.Queries)
+	for q := range questions {
+		group.Go(func() error {
+			results <- answered{q, e.askOne(ctx, q)}
+			return nil
+		})
+	}
+	_ = group.Wait() // the questions answer for themselves
+	close(results)
+	answers := make(map[asked]answer, len(questions))
+	for r := range results {
+		answers[r.asked] = r.answer
+	}
+	return answers
+}
+
+// mostPoints is how many points of a series are asked for at once: Prometheus refuses more than 11,000.
+const mostPoints = 10_000
+
+func (e *Evaluator) askOne(ctx context.Context, q asked) answer {
+	if q.instant() {
+		return e.heard(q.expr, func() (source.Answer, error) { return e.config.Source.Instant(ctx, q.expr, q.from) })
+	}
+	var whole answer
+	for from := q.from; !from.After(q.to); from = from.Add(mostPoints * q.step) {
+		to := from.Add((mostPoints - 1) * q.step)
+		if to.After(q.to) {
+			to = q.to
+		}
+		part := e.heard(q.expr, func() (source.Answer, error) { return e.config.Source.Range(ctx, q.expr, from, to, q.step) })
+		if part.err != nil {
+			return part
+		}
+		whole.Series = append(whole.Series, part.Series...)
+	}
+	return whole
+}
+
+// heard counts what the source answers, and logs what it warns of.
+func (e *Evaluator) heard(expr string, ask func() (source.Answer, error)) answer {
+	var a answer
+	a.Answer, a.err = ask()
+	e.metrics.observe(a)
+	e.warn(expr, a.Warnings)
+	return a
+}
+
+// fetch asks for whatever the feeds lack to decide tick, up to newest.
+func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.Time) {
+	questions := map[asked]bool{}
+	need := map[*feed]question{}
+	for _, f := range feeds {
+		q, ok := f.question(tick, newest)
+		if !ok {
+			continue
+		}
+		need[f] = q
+		for _, expr := range f.list() {
+			questions[asked{expr, q}] = true
+		}
+	}
+	if len(questions) == 0 {
+		return
+	}
+	answers := e.ask(ctx, questions)
+	now := e.config.Now()
+	for f, q := range need {
+		own := map[string]answer{}
+		for _, expr := range f.list() {
+			own[expr] = answers[asked{expr, q}]
+		}
+		failed := f.err != nil
+		f.take(tick, q, own, now)
+		if e.feeds[f.expressions] == f { // of one that looks at the past the signal's own tells
+			e.tell(f, failed)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package evaluator
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/irdaemon/irdaemon/pkg/triggers"
+)
+
+// beginning is when a breach and its impact began.
+type beginning struct {
+	breach, impact time.Time
+}
+
+// lookback finds when what fires at a tick began. Each expression is asked once, by however many segments breach; what
+// goes on firing without opening an incident is not looked up again.
+type lookback struct {
+	*Evaluator
+	t     time.Time
+	feeds map[pastWindow]*feed
+	found map[string]beginning // of what fires at this tick
+}
+
+type pastWindow struct {
+	expressions
+	span time.Duration
+}
+
+func (e *Evaluator) newLookback(t time.Time) *lookback {
+	return &lookback{Evaluator: e, t: t, feeds: map[pastWindow]*feed{}, found: map[string]beginning{}}
+}
+
+// beginning gives the first point of the run that breaches, and the point after the last one on the normal side
+// before it. Where the window does not reach back to that, the source is asked for the time before it, at last for as
+// far back as impact is looked for; should it not answer, the oldest point that is known stands.
+func (l *lookback) beginning(ctx context.Context, w *watch, b triggers.Breach) beginning {
+	key := w.hash + b.Condition.String() + b.Series.Labels.String()
+	if known, ok := l.began[key]; ok {
+		l.found[key] = known
+		return known
+	}
+	normal := b.Condition.Normal(w.snapshot.Runbook.Recovery.Key.Clause)
+	breach, impact, found := b.Beginnings(l.t, normal)
+	near := 4 * (b.Condition.For + w.snapshot.Signals[b.Condition.Signal].Range)
+	for _, span := range []time.Duration{min(near, l.config.ImpactReach), l.config.ImpactReach} {
+		if found {
+			break
+		}
+		f := l.feed(ctx, w.feeds[b.Condition], span)
+		if f.err != nil {
+			return beginning{breach, impact}
+		}
+		for _, s := range b.Condition.Select(f.history, w.snapshot.Runbook.Service) {
+			if labels.Equal(s.Labels, b.Series.Labels) {
+				breach, impact, found = triggers.Breach{Condition: b.Condition, Series: s}.Beginnings(l.t, normal)
+			}
+		}
+	}
+	l.found[key] = beginning{breach, impact}
+	return l.found[key]
+}
+
+// feed gives the points of the last span, of the same expressions as another feed's.
+func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *feed {
+	window := pastWindow{like.expressions, span}
+	f := l.feeds[window]
+	if f == nil {
+		f = newFeed(like.expressions, like.signal, l.config.Grid, span)
+		l.fetch(ctx, []*feed{f}, l.t, l.t)
+		f.advance(l.t)
+		l.feeds[window] = f
+	}
+	return f
+}

@@ -1,0 +1,122 @@
+package evaluator
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
+)
+
+// holding is how far a hold has come. It is whole when every tick since its start was folded; else the source has not
+// told them yet, and they are asked for again.
+type holding struct {
+	incident.Progress
+	whole bool
+}
+
+// holdBefore gives how far a hold had come before tick t: what the ticks so far added up to, or, after a start, a
+// take-over or points that came late, the same folded anew from the points since the hold began.
+func (e *Evaluator) holdBefore(ctx context.Context, r *incident.Record, t time.Time) holding {
+	since, before := r.Hold.Since, t.Add(-e.config.Grid.Interval)
+	h := e.holds[r.ID]
+	inHand := h.Since.Equal(since) && h.Through.Equal(before)
+	if inHand && h.whole && !e.refilled(r, t) {
+		return h
+	}
+	if !before.After(since) {
+		return holding{incident.Progress{Since: since, Through: since}, true}
+	}
+	if folded, ok := e.fold(ctx, r, since, before); ok {
+		return holding{folded, true}
+	}
+	if inHand {
+		return h
+	}
+	// Nothing is known of the ticks before: the clock stands until the source answers, and then they count.
+	return holding{incident.Progress{Since: since, Through: before}, false}
+}
+
+// fold adds up a hold's ticks after since, up to last, from the points of that time. ok is false while the source does
+// not tell them.
+func (e *Evaluator) fold(ctx context.Context, r *incident.Record, since, last time.Time) (p incident.Progress, ok bool) {
+	if e.blindTo(r) {
+		return p, false
+	}
+	past, ok := e.past(ctx, r, since, last)
+	if !ok {
+		return p, false
+	}
+	interval := e.config.Grid.Interval
+	p = incident.Progress{Since: since, Through: since}
+	for tick := since.Add(interval); !tick.After(last); tick = tick.Add(interval) {
+		p = p.Add(tick, interval, past(tick))
+	}
+	e.log.Info("hold folded from its points", zap.String("incident", r.ID), zap.Time("since", since),
+		zap.Duration("elapsed", p.Elapsed), zap.Duration("paused", p.Paused))
+	return p, true
+}
+
+// refilled tells whether points older than t came in with this tick for something that the incident's recovery
+// depends on.
+func (e *Evaluator) refilled(r *incident.Record, t time.Time) bool {
+	return e.anyBand(r, func(f *feed) bool { return f.refilled.Equal(t) })
+}
+
+// blindTo tells whether something that the incident's recovery depends on is not answered at this tick.
+func (e *Evaluator) blindTo(r *incident.Record) bool {
+	return e.anyBand(r, func(f *feed) bool { return f.err != nil })
+}
+
+// anyBand tells whether it is so of a feed that the incident's recovery bands read.
+func (e *Evaluator) anyBand(r *incident.Record, is func(*feed) bool) bool {
+	for i := range r.Findings {
+		w := e.byHash[r.Findings[i].Runbook]
+		for _, clause := range bands(&w.snapshot.Runbook) {
+			for _, c := range clause.Conditions() {
+				if f := w.feeds[c]; f != nil && is(f) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// past refills the recovery bands of an incident over [from, to] into histories of their own, and gives what each
+// tick of that time found of them. ok is false when the source does not answer.
+func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.Time) (tick func(time.Time) []incident.FindingObservation, ok bool) {
+	var feeds []*feed
+	watches := make([]*watch, len(r.Findings))
+	for i := range r.Findings {
+		snapshot := r.Findings[i].Snapshot
+		own := map[*triggers.Condition]*feed{}
+		for _, clause := range bands(&snapshot.Runbook) {
+			for _, c := range clause.Conditions() {
+				signal := snapshot.Signals[c.Signal]
+				f := newFeed(expressionsOf(signal, c), signal.Name, e.config.Grid, to.Sub(from)+c.Reach())
+				own[c] = f
+				feeds = append(feeds, f)
+			}
+		}
+		watches[i] = newWatch(snapshot, r.Findings[i].Runbook, own)
+	}
+	e.fetch(ctx, feeds, to, to)
+	for _, f := range feeds {
+		if f.err != nil {
+			return nil, false
+		}
+	}
+	return func(tick time.Time) []incident.FindingObservation {
+		for _, f := range feeds {
+			f.advance(tick)
+		}
+		found := make([]incident.FindingObservation, len(r.Findings))
+		for i := range r.Findings {
+			found[i].Bands = watches[i].bands(&r.Findings[i], tick)
+		}
+		return found
+	}, true
+}

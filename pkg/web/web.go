@@ -1,0 +1,135 @@
+// Package web is the HTTP door of the daemon: the JSON API under /api/v1, described by an OpenAPI 3.1 document, and
+// what an operator and a Prometheus ask of every daemon (/metrics, /-/healthy, /-/ready, /-/reload).
+//
+// Every error of the API is an RFC 9457 problem document that says what is allowed instead. Nobody is authenticated
+// yet: the name in a write is what the caller says it is, so the listener belongs on loopback (IsLoopback), where
+// neither another site's script nor a rebound host name gets through.
+package web
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/irdaemon/irdaemon/pkg/incident"
+)
+
+// Desk is where incidents are read and where people's commands are decided.
+type Desk interface {
+	// View gives an incident with its timeline; ref is an id or a number, with or without #.
+	// incident.ErrNotFound: there is no such incident.
+	View(ctx context.Context, ref string) (incident.View, error)
+	// List gives a page of incidents without their timelines, newest first, and where the next page starts.
+	List(ctx context.Context, filter incident.Filter) (views []incident.View, next string, err error)
+	// Command decides and commits what a person asks for and gives the incident after it. With an idempotency key it
+	// is done once: the same key and request again give the first answer. *incident.Refusal: not allowed as the
+	// incident stands; nothing was written.
+	Command(ctx context.Context, ref string, command incident.Command, once incident.Idempotency) (incident.View, error)
+}
+
+var _ Desk = (*incident.Desk)(nil)
+
+// Config is what the handler is made of.
+type Config struct {
+	Desk Desk
+	// Overview gives what is loaded and how it stands; nil leaves out /api/v1/runbooks and /api/v1/signals.
+	Overview Overview
+	// Ready gives the reasons why the daemon is not ready, one a line; none: it is. nil: always ready.
+	Ready func() []string
+	// Reload reads all files again. *FilesRefused is the files' fault (422), any other error the daemon's (500).
+	// nil leaves out /-/reload.
+	Reload func(ctx context.Context) error
+	// Registry is where /metrics comes from and where the handler's own metrics go. Required.
+	Registry *prometheus.Registry
+	Log      *zap.Logger // required
+	Version  string      // of the daemon, for the OpenAPI document
+	// ExternalURL is how people reach the daemon; its host is accepted on a loopback connection (a reverse proxy).
+	ExternalURL string
+	Now         func() time.Time // default: time.Now
+}
+
+// Limits of what is taken in, and how long anything may take.
+const (
+	maxBodyBytes      = 64 << 10
+	maxHeaderBytes    = 32 << 10
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = time.Minute // a reload and a scrape of many series take their time
+	idleTimeout       = 2 * time.Minute
+	stopTimeout       = 10 * time.Second
+)
+
+// New gives the handler of everything that the daemon serves. It panics when the registry holds its metrics already.
+func New(config Config) http.Handler {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	mux := http.NewServeMux()
+	addDaemonRoutes(mux, config)
+	addAPI(mux, config)
+
+	handler := http.Handler(mux)
+	handler = explainUnrouted(mux, handler)
+	handler = refuseCrossOrigin(handler)
+	handler = refuseForeignHosts(handler, config.ExternalURL)
+	handler = secure(handler)
+	return observe(mux, handler, config)
+}
+
+// Serve answers on the listener until the context ends, then lets what is in flight finish, for ten seconds at most.
+// The error is nil after a stop that was asked for.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *zap.Logger) error {
+	serverLog, err := zap.NewStdLogAt(log.Named("http"), zap.DebugLevel)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          serverLog,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		log.Warn("requests cut off at the stop", zap.Duration("after", stopTimeout), zap.Error(err))
+		_ = server.Close() // what is left is cut off; there is nobody to tell
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// IsLoopback tells whether a listen address (host:port) can be reached from this machine alone. A name counts only
+// if it is localhost: what another one resolves to may change.
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	return isLoopbackHost(host)
+}
+
+func isLoopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
