@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/irdaemon/irdaemon/pkg/config"
+	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/evaluator"
+	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/notify"
+	"github.com/irdaemon/irdaemon/pkg/source"
+	"github.com/irdaemon/irdaemon/pkg/store"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
+	"github.com/irdaemon/irdaemon/pkg/web"
+)
+
+// daemon is the rooms, wired together. newDaemon opens what can fail at a start, run starts what runs, close gives
+// back what was opened.
+type daemon struct {
+	options   daemonOptions
+	log       *zap.Logger
+	registry  *prometheus.Registry
+	metrics   *daemonMetrics
+	source    source.Source
+	store     *store.SQLite
+	desk      *incident.Desk
+	evaluator *evaluator.Evaluator
+	notifier  *notify.Notifier
+	listener  net.Listener
+
+	loaded    atomic.Pointer[config.Config]
+	receivers atomic.Pointer[map[string]notify.Receiver]
+}
+
+// daemonOptions is what a daemon is made of. The demo brings its own source, scale and eyes.
+type daemonOptions struct {
+	Config *config.Config
+	// Reload reads the files again; nil: there is nothing to read.
+	Reload func() (*config.Config, error)
+	// Source is the metric source.
+	Source source.Source
+	Log    *zap.Logger
+	// ImpactReach is how far back the beginning of impact is looked for; 0: a day.
+	ImpactReach time.Duration
+	// OnEvents is told what was committed; may be nil.
+	OnEvents func(*incident.Record, []incident.Event)
+}
+
+func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
+	d := &daemon{options: options, log: options.Log, source: options.Source, registry: prometheus.NewRegistry()}
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d.metrics = newDaemonMetrics(d.registry, d)
+	if err := d.adopt(options.Config); err != nil {
+		return nil, err
+	}
+	settings := options.Config.Settings
+	var err error
+	d.store, err = store.Open(ctx, store.Options{
+		Path: settings.Store.Path, AllowNetworkFS: settings.Store.AllowNetworkFS, Log: d.log, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	d.desk = incident.NewDesk(incident.Config{
+		Store: d.store, Policy: d.policy, Log: d.log, Now: time.Now,
+		OnEvents: d.happened,
+	})
+	d.evaluator = evaluator.New(evaluator.Config{
+		Source: d.source, Desk: d.desk,
+		Grid:        triggers.Grid{Interval: settings.Interval, Phase: settings.Phase},
+		QueryOffset: settings.QueryOffset, Queries: settings.Limits.Queries, ImpactReach: options.ImpactReach,
+		Now: time.Now, Log: d.log, Registry: d.registry,
+	})
+	d.evaluator.SetRunbooks(options.Config.Runbooks)
+	d.notifier = notify.New(d.store, d.desk, d.receiversInForce, notify.NewMetrics(d.registry, d.store.Depth, time.Now), d.log, time.Now)
+	d.listener, err = net.Listen("tcp", settings.Web.Listen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on web.listen %s: %w", settings.Web.Listen, err), d.store.Close())
+	}
+	return d, nil
+}
+
+// run serves until ctx ends, then finishes what is in flight.
+func (d *daemon) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.evaluator.Run(ctx) })
+	group.Go(func() error { return d.notifier.Run(ctx) })
+	group.Go(func() error { return d.clock(ctx) })
+	group.Go(func() error { return web.Serve(ctx, d.listener, d.handler(), d.log) })
+	return errors.Join(group.Wait(), d.store.Close())
+}
+
+// clock lets escalation go on between ticks: a slow source delays nobody's call.
+func (d *daemon) clock(ctx context.Context) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := d.desk.Clock(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("escalation not decided; tried again in a second", zap.Error(err))
+		}
+	}
+}
+
+func (d *daemon) handler() http.Handler {
+	c := web.Config{
+		Desk: d.desk, Overview: overview{d}, Ready: d.ready, Registry: d.registry, Log: d.log,
+		Version: buildVersion(), ExternalURL: d.options.Config.Settings.Web.ExternalURL,
+	}
+	if d.options.Reload != nil {
+		c.Reload = func(context.Context) error { return d.reload() }
+	}
+	return web.New(c)
+}
+
+// adopt puts a configuration in force. Nothing is changed when it returns an error.
+func (d *daemon) adopt(c *config.Config) error {
+	receivers, err := buildReceivers(c.Settings)
+	if err != nil {
+		return err
+	}
+	d.loaded.Store(c)
+	d.receivers.Store(&receivers)
+	return nil
+}
+
+// reload reads the files again. A broken one is refused whole, and the old ones stay in force.
+func (d *daemon) reload() error {
+	c, err := d.options.Reload()
+	if err == nil {
+		err = d.adopt(c)
+	}
+	d.metrics.reloaded(err == nil)
+	if err != nil {
+		d.log.Error("reload refused; the files loaded before stay in force", zap.Error(err))
+		return &web.FilesRefused{Problems: err}
+	}
+	for _, key := range config.NeedsRestart(&d.options.Config.Settings, &c.Settings) {
+		d.log.Warn("a changed setting takes effect at the next start", zap.String("setting", key))
+	}
+	d.evaluator.SetRunbooks(c.Runbooks)
+	d.log.Info("reloaded", zap.Int("runbooks", len(c.Runbooks)), zap.Int("signals", len(c.Signals)))
+	return nil
+}
+
+// happened is told of every commit.
+func (d *daemon) happened(r *incident.Record, events []incident.Event) {
+	d.notifier.Wake()
+	d.metrics.happened(r, events)
+	if d.options.OnEvents != nil {
+		d.options.OnEvents(r, events)
+	}
+}
+
+// ready gives the reasons why the daemon cannot do its work.
+func (d *daemon) ready() []string {
+	status := d.evaluator.Status()
+	reasons := status.Blind()
+	interval := d.loaded.Load().Settings.Interval
+	if late := time.Since(status.Tick); !status.Tick.IsZero() && late > 3*interval+d.loaded.Load().Settings.QueryOffset {
+		reasons = append(reasons, fmt.Sprintf("no tick was decided for %s; due every %s", late.Round(time.Second), interval))
+	}
+	return reasons
+}
+
+// policy is the settings in force that deciding needs.
+func (d *daemon) policy() incident.Policy {
+	s := d.loaded.Load().Settings
+	p := incident.Policy{
+		Instance: s.Instance, Interval: s.Interval, BlindAfter: s.BlindAfter,
+		ExternalURL: strings.TrimSuffix(s.Web.ExternalURL, "/"),
+		Severities:  map[severity]incident.SeverityPolicy{},
+		Roles:       map[string]incident.Role{},
+	}
+	for name, v := range s.Severities {
+		p.Severities[name] = incident.SeverityPolicy{Page: v.Page, AcknowledgeWithin: v.AcknowledgeWithin}
+	}
+	for name, v := range s.Roles {
+		p.Roles[name] = incident.Role{Page: v.Page, EscalateTo: v.EscalateTo}
+	}
+	return p
+}
+
+func (d *daemon) receiversInForce() map[string]notify.Receiver { return *d.receivers.Load() }
+
+// load reads settings, signals and runbooks for run: what check only warns of, a missing secret and what a later
+// release evaluates, refuses them.
+func load(path string) (*config.Config, error) {
+	c, report := config.Load(path)
+	if err := errors.Join(report.Err(document.Error, document.Later), report.Secrets()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}

@@ -1,0 +1,98 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+const pollEvery = 50 * time.Millisecond
+
+// errNotYet is what a probe answers when nothing is wrong but what it waits for has not happened.
+var errNotYet = errors.New("not yet")
+
+// eventually polls until the probe answers without an error, and gives its answer. The test fails with the probe's last
+// error when that takes too long.
+func eventually[T any](t testing.TB, within time.Duration, what string, probe func() (T, error)) T {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		answer, err := probe()
+		if err == nil {
+			return answer
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain: %s: %v", within, what, err)
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+// always fails the test when the probe answers with an error at any time until then.
+func always(t testing.TB, until time.Time, what string, probe func() error) {
+	t.Helper()
+	for {
+		if err := probe(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if time.Now().After(until) {
+			return
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+// client talks to processes on this machine, none of which has a reason to take longer.
+var client = &http.Client{Timeout: 5 * time.Second}
+
+// getJSON reads a JSON document. Every status but 200 is an error that carries the body.
+func getJSON(url string, into any) error {
+	status, body, err := get(url)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("GET %s: %d: %s", url, status, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("GET %s: %w in %s", url, err, body)
+	}
+	return nil
+}
+
+func get(url string) (status int, body []byte, err error) {
+	response, err := client.Get(url)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
+
+// answers is nil when the URL answers 200.
+func answers(url string) error {
+	status, body, err := get(url)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET %s: %d: %s", url, status, body)
+	}
+	return err
+}
+
+// freeAddress gives an address on loopback on which nobody listens.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
