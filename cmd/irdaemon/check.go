@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ func checkCommand() *cobra.Command {
 				return wrongUsage("--format %q is not known; text, json or github", format)
 			}
 			loaded, report := config.LoadFiles(args...)
+			loaded.CheckDates(time.Now(), report)
 			report.Sort()
 			if err := write(cmd.OutOrStdout(), loaded, report); err != nil {
 				return err

@@ -19,10 +19,10 @@ const (
 
 // incidentTable lists incidents, a line each.
 func incidentTable(views []incident.View, now time.Time) string {
-	rows := [][]string{{"ID", "SEV", "STATE", "OPENED", "TITLE"}}
+	rows := [][]string{{"ID", "SEV", "STATE", "AGE", "TITLE"}}
 	for _, view := range views {
 		rows = append(rows, []string{
-			fmt.Sprintf("#%d", view.Number), string(view.Severity), string(view.State), when(view.OpenedAt, now),
+			fmt.Sprintf("#%d", view.Number), string(view.Severity), string(view.State), age(view.OpenedAt, now),
 			flagged(view) + clean(titleOf(view)),
 		})
 	}
@@ -49,7 +49,7 @@ func titleOf(view incident.View) string {
 	if view.Service == "" {
 		return view.Title
 	}
-	return view.Service + ": " + view.Title
+	return view.Title + " (" + view.Service + ")"
 }
 
 // flagged gives what a person must see before the title.
@@ -303,6 +303,14 @@ func when(at *time.Time, now time.Time) string {
 		return fmt.Sprintf("%s (in %s)", clock(*at, now), about(-distance))
 	}
 	return fmt.Sprintf("%s (%s ago)", clock(*at, now), about(distance))
+}
+
+// age gives how long ago a time was.
+func age(at *time.Time, now time.Time) string {
+	if at == nil || at.IsZero() {
+		return "-"
+	}
+	return about(max(0, now.Sub(*at)))
 }
 
 // clock gives the time of day, with the date where it is another day's.

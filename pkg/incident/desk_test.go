@@ -150,6 +150,8 @@ func TestATickHandedOverAgainChangesNothing(t *testing.T) {
 		}
 		before := w.everything()
 		w.tick(at, false)
+		w.tick(at.Add(-10*time.Minute), true)
+		w.tick(at, false)
 		if after := w.everything(); after != before {
 			t.Fatalf("tick %s again:\n %s\nafter\n %s", at, after, before)
 		}
