@@ -98,6 +98,7 @@ func (d *daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.evaluator.Run(ctx) })
 	group.Go(func() error { return d.notifier.Run(ctx) })
 	group.Go(func() error { return d.clock(ctx) })
+	group.Go(func() error { return d.tidy(ctx) })
 	group.Go(func() error { return web.Serve(ctx, d.listener, d.handler(), d.log) })
 	return errors.Join(group.Wait(), d.store.Close())
 }
@@ -114,6 +115,35 @@ func (d *daemon) clock(ctx context.Context) error {
 		}
 		if err := d.desk.Clock(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("escalation not decided; tried again in a second", zap.Error(err))
+		}
+	}
+}
+
+// Rows of the outbox are kept for a while after they were sent, for whoever asks what went where.
+const (
+	sentKept   = 7 * 24 * time.Hour
+	tidyEvery  = time.Hour
+	tidyAtOnce = 500
+)
+
+// tidy deletes what the store need not keep, a few rows at a time.
+func (d *daemon) tidy(ctx context.Context) error {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		for {
+			n, err := d.store.Prune(ctx, time.Now().Add(-sentKept), tidyAtOnce)
+			if err != nil && ctx.Err() == nil {
+				d.log.Warn("sent rows not deleted; tried again in an hour", zap.Error(err))
+			}
+			if err != nil || n < tidyAtOnce {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
 		}
 	}
 }

@@ -231,9 +231,7 @@ func (s *stage) happened(r *incident.Record, events []incident.Event) {
 		s.mu.Lock()
 		s.seen = append(s.seen, demo.Seen{Event: e.Body.Kind(), At: at, Severity: string(r.Severity)})
 		s.mu.Unlock()
-		for _, line := range incident.NewView(r, []incident.Event{e}, "", e.At).Timeline {
-			s.printer.Print(at, strings.ReplaceAll(line.Kind, "_", " "), line.Text)
-		}
+		s.printer.Print(at, strings.ReplaceAll(e.Body.Kind(), "_", " "), demo.Describe(s.clock, r, e))
 		switch e.Body.(type) {
 		case incident.Opened:
 			s.opened <- r.ID

@@ -150,7 +150,7 @@ func TestATickHandedOverAgainChangesNothing(t *testing.T) {
 		}
 		before := w.everything()
 		w.tick(at, false)
-		w.tick(at.Add(-10*time.Minute), true)
+		w.tick(at.Add(-12*time.Minute), true)
 		w.tick(at, false)
 		if after := w.everything(); after != before {
 			t.Fatalf("tick %s again:\n %s\nafter\n %s", at, after, before)

@@ -1,0 +1,37 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
+)
+
+// Describe says what an event of an incident means, with its times on the story's clock.
+func Describe(clock Clock, r *incident.Record, e incident.Event) string {
+	story := func(at time.Time) string { return clockTime(clock.Story(at)) }
+	switch body := e.Body.(type) {
+	case incident.Opened:
+		var breaches []string
+		for _, b := range body.Breaches {
+			breaches = append(breaches, fmt.Sprintf("%s %s (limit %s)", b.Title, triggers.FormatValue(b.Unit, b.Value.V), triggers.FormatValue(b.Unit, b.Limit)))
+		}
+		return fmt.Sprintf("%s: %s; past the limit since %s, impact began %s", body.Severity, strings.Join(breaches, ", "),
+			story(body.BreachBegan), story(body.ImpactStartedAt))
+	case incident.Paged:
+		return fmt.Sprintf("round %d calls %s; if nobody acknowledges, the next call is at %s", body.Round,
+			strings.Join(body.Roles, ", "), story(body.NextAt))
+	case incident.Acknowledged:
+		return e.Actor + " has it; nobody else is called"
+	case incident.HoldStarted:
+		hold := clock.Story(e.At.Add(r.HoldFor())).Sub(clock.Story(e.At))
+		return fmt.Sprintf("key, safety and business are in band, and must stay so for %s", triggers.FormatDuration(hold))
+	case incident.Resolved:
+		impact := clock.Story(body.ImpactEndedAt).Sub(clock.Story(r.ImpactStartedAt)).Round(time.Minute)
+		return fmt.Sprintf("recovery is verified; impact lasted %s, from %s to %s", triggers.FormatDuration(impact),
+			story(r.ImpactStartedAt), story(body.ImpactEndedAt))
+	}
+	return incident.NewView(r, []incident.Event{e}, "", e.At).Timeline[0].Text
+}
