@@ -102,6 +102,9 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 		return
 	}
 	answers := e.ask(ctx, questions)
+	if ctx.Err() != nil {
+		return // cut short: neither answered nor refused
+	}
 	now := e.config.Now()
 	for f, q := range need {
 		own := map[string]answer{}

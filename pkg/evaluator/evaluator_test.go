@@ -193,6 +193,7 @@ func TestASlowSourceNeverPilesTicksUp(t *testing.T) {
 		w.play("02:32:05")
 		w.wantEvents(want...)
 		equal(t, "queries at once", w.source.most, 1)
+		equal(t, "holds folded anew", w.logs.FilterMessageSnippet("folded").Len(), 0)
 		if late := w.value("irdaemon_ticks_late_total"); late < 300 {
 			t.Errorf("%v late ticks of 608", late)
 		}
@@ -257,14 +258,19 @@ func TestALongGap(t *testing.T) {
 		_, ranges := w.source.asked("refusals", at("08:00:00"))
 		equal(t, "window refills", len(ranges), 1)
 	})
-	bubble(t, "an open incident notes it, once", func(t *testing.T) {
+	bubble(t, "an open incident notes it, once, as soon as the store takes it", func(t *testing.T) {
 		w := newWorld(t, map[string]metric{"refusals": steps("1 00:20:00 9 02:00:00 1")}, book("one"))
 		w.play("01:00:05")
 		sleepUntil("08:00:02")
-		w.play("08:01:05")
+		w.fail = errors.New("disk full")
+		w.start()
+		sleepUntil("08:00:40")
+		w.fail = nil
+		sleepUntil("08:01:05")
+		w.stop()
 		sleepUntil("08:05:02")
 		w.play("08:06:05")
-		w.wantEvents("00:30:00 opened", "08:00:02 gap_noted", "04:00:00 trigger_cleared", "04:00:00 hold_started", "04:15:00 resolved")
+		w.wantEvents("00:30:00 opened", "08:00:45 gap_noted", "04:00:45 trigger_cleared", "04:00:45 hold_started", "04:15:45 resolved")
 	})
 	bubble(t, "one that opened and ended on the way pages nobody", func(t *testing.T) {
 		w := newWorld(t, map[string]metric{"refusals": steps("1 06:00:00 9 06:20:00 1")}, book("one"))
@@ -281,6 +287,10 @@ func TestALongGap(t *testing.T) {
 		sleepUntil("08:00:02")
 		w.play("08:00:05")
 		w.wantEvents("06:10:00 opened")
+		_, ranges := w.source.asked("refusals", at("08:00:00"))
+		if len(ranges) != 2 || !ranges[1].from.Equal(ranges[0].to.Add(time.Second)) {
+			t.Errorf("asked for %v", ranges)
+		}
 	})
 }
 
@@ -352,6 +362,17 @@ func TestAHoldDuringAnOutage(t *testing.T) {
 		{"a restart within it does not start the hold anew", healed, [2]string{"00:50:15", "00:58:00"}, [2]string{"00:52:05", "00:52:40"}, []string{"00:50:00 trigger_cleared", "00:57:15 went_blind", "00:58:00 resolved"}},
 		{"longer than the hold breaks it", healed, [2]string{"00:43:00", "01:05:00"}, [2]string{}, []string{"00:48:00 went_blind", "00:58:00 hold_broken", "01:05:00 trigger_cleared", "01:05:00 hold_started", "01:05:00 sight_back", "01:20:00 resolved"}},
 	}
+	tests = append(tests, struct {
+		name     string
+		refusals string
+		down     [2]string
+		restart  [2]string
+		want     []string
+	}{
+		"a restart within one that is longer than the hold breaks it too, later",
+		healed, [2]string{"00:43:00", "01:10:00"}, [2]string{"00:45:05", "00:45:40"},
+		[]string{"00:50:15 went_blind", "01:00:15 hold_broken", "01:10:00 trigger_cleared", "01:10:00 hold_started", "01:10:00 sight_back", "01:25:00 resolved"},
+	})
 	for _, test := range tests {
 		bubble(t, test.name, func(t *testing.T) {
 			w := newWorld(t, map[string]metric{"refusals": steps(test.refusals)}, book("one"))
@@ -368,7 +389,71 @@ func TestAHoldDuringAnOutage(t *testing.T) {
 	}
 }
 
+func TestAHoldWhosePastIsNotToldAtOnce(t *testing.T) {
+	const healed = "1 00:20:00 9 00:40:00 1"
+	bubble(t, "asks for it again until it is, and then all of it counts", func(t *testing.T) {
+		w := newWorld(t, map[string]metric{"refusals": steps(healed)}, book("one"))
+		w.play("00:45:05")
+		sleepUntil("00:45:40")
+		w.source.fault = func(q query) error { // only what ends in the past
+			if q.instant() || time.Since(q.to) < step || !time.Now().Before(at("00:48:00")) {
+				return nil
+			}
+			return &source.Error{Reason: source.Timeout, Expr: q.expr, Detail: "no answer"}
+		}
+		w.play("01:00:05")
+		w.wantEvents("00:30:00 opened", "00:40:00 hold_started", "00:50:00 trigger_cleared", "00:55:00 resolved")
+		equal(t, "told as blind", w.logs.FilterMessageSnippet("blind").Len(), 0)
+	})
+	bubble(t, "is not asked for while its signals fail", func(t *testing.T) {
+		w := newWorld(t, map[string]metric{"refusals": steps(healed)}, book("one"))
+		w.play("00:45:05")
+		sleepUntil("00:45:10")
+		w.source.fault = down("00:45:10", "02:00:00")
+		w.start()
+		sleepUntil("00:50:05")
+		instants, ranges := w.source.asked("refusals", at("00:45:15"))
+		equal(t, "queries", len(instants)+len(ranges), 20) // one a tick
+		w.stop()
+	})
+}
+
+func TestSegments(t *testing.T) {
+	byLanguage := func(de string) map[string]metric {
+		return map[string]metric{"refusals{lang=en}": steps("1 00:20:00 9 00:40:00 1"), "refusals{lang=de}": steps(de)}
+	}
+	for _, reworded := range []bool{false, true} {
+		name := "one that breached and is gone does not let the incident be resolved"
+		if reworded {
+			name += ", in whatever words the record names it"
+		}
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t, byLanguage("1 00:20:00 9 00:35:00 _"), book("one"))
+			w.reworded = reworded
+			w.play("02:00:05")
+			w.wantEvents("00:30:00 opened", "00:45:00 went_blind", "00:50:00 trigger_cleared")
+		})
+	}
+	bubble(t, "one that joins counts in the rubric at once", func(t *testing.T) {
+		w := newWorld(t, byLanguage("1 00:25:00 50"), book("one", func(s *runbook.Snapshot) {
+			s.Runbook.Severity.Rules = []runbook.Rule{{Severity: runbook.Sev1, When: condition(above("refusals", 40, 0))}}
+		}))
+		w.play("00:36:05")
+		w.wantEvents("00:30:00 opened", "00:35:00 breach_joined", "00:35:00 severity_raised")
+	})
+}
+
 func TestReload(t *testing.T) {
+	bubble(t, "a runbook that is gone opens nothing more, though its incident is open", func(t *testing.T) {
+		w := newWorld(t, map[string]metric{"refusals{lang=en}": steps("1 00:20:00 9"), "refusals{lang=de}": steps("1 00:35:00 9")},
+			book("one", func(s *runbook.Snapshot) { s.Runbook.GroupBy = []string{"lang"} }))
+		w.start()
+		sleepUntil("00:40:05")
+		w.evaluator.SetRunbooks(nil)
+		sleepUntil("00:50:05")
+		w.stop()
+		w.wantEvents("00:30:00 opened")
+	})
 	bubble(t, "keeps the warm windows of runbooks that stay as they are", func(t *testing.T) {
 		w := newWorld(t, map[string]metric{"refusals": steps("1 00:20:00 9"), "latency": always(1)}, book("one"))
 		w.start()
@@ -444,25 +529,44 @@ func TestAStoreThatFails(t *testing.T) {
 		w := newWorld(t, map[string]metric{"refusals": steps("1 00:20:00 9 00:40:00 1")}, book("one"))
 		w.start()
 		sleepUntil("00:28:05")
-		w.desk.fail = errors.New("disk full")
+		w.fail = errors.New("disk full")
 		sleepUntil("00:43:05")
 		synctest.Wait()
 		equal(t, "undecided", w.value("irdaemon_tick_failures_total"), 60)
 		w.wantEvents()
-		w.desk.fail = nil
+		w.fail = nil
 		sleepUntil("01:00:05")
 		w.stop()
 		w.wantEvents("00:30:00 opened", "00:40:00 hold_started", "00:50:00 trigger_cleared", "00:55:00 resolved")
 	})
+	bubble(t, "does not make it look for the same beginning again and again", func(t *testing.T) {
+		w := newWorld(t, map[string]metric{"refusals": steps("2 00:17:00 4 00:20:00 9")}, book("one"))
+		w.start()
+		sleepUntil("00:29:50")
+		w.fail = errors.New("disk full")
+		sleepUntil("00:43:05")
+		_, ranges := w.source.asked("refusals", at("00:00:15"))
+		equal(t, "looks back", len(ranges), 1)
+		w.stop()
+	})
 	bubble(t, "another process leads: it ends", func(t *testing.T) {
 		w := newWorld(t, map[string]metric{"refusals": always(1)}, book("one"))
+		w.fail = incident.ErrFenced
 		w.start()
-		w.desk.fail = incident.ErrFenced
-		if err := w.evaluator.Run(t.Context()); !errors.Is(err, incident.ErrFenced) {
+		if err := <-w.ended; !errors.Is(err, incident.ErrFenced) {
 			t.Errorf("%v", err)
 		}
-		w.desk.fail = nil
-		w.stop()
+	})
+}
+
+func TestStopping(t *testing.T) {
+	bubble(t, "in the middle of a query decides nothing and blames nobody", func(t *testing.T) {
+		w := newWorld(t, map[string]metric{"refusals": steps("1 00:20:00 9")}, book("one"))
+		w.source.delay = func(query) time.Duration { return 2 * time.Second }
+		w.play("00:25:01")
+		last := w.ticks[len(w.ticks)-1].T
+		equal(t, "last tick", last.Format(time.TimeOnly), "00:24:45")
+		equal(t, "logged", w.logs.Len(), 0)
 	})
 }
 

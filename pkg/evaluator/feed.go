@@ -66,14 +66,14 @@ func newFeed(x expressions, signal string, grid triggers.Grid, span time.Duratio
 	}
 }
 
-// question is what the feed needs to know for the ticks up to newest, of which tick is the next to be decided:
-// the next instant alone while it is fresh, else its whole window again. ok is false when it knows already.
+// question is what the feed needs to know for the ticks up to newest, of which tick is the next to be decided: the ticks
+// alone while it is fresh, else its whole window again. ok is false when it knows already.
 func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
 	if !f.fetched.Before(tick) {
 		return question{}, false
 	}
-	if f.fresh && tick.Equal(newest) && f.fetched.Equal(tick.Add(-f.grid.Interval)) {
-		return question{from: tick, to: tick, step: f.grid.Interval}, true
+	if f.fresh && f.fetched.Equal(tick.Add(-f.grid.Interval)) {
+		return question{from: tick, to: newest, step: f.grid.Interval}, true
 	}
 	return question{from: tick.Add(-f.span), to: newest, step: f.grid.Interval}, true
 }

@@ -195,6 +195,9 @@ type world struct {
 	registry  *prometheus.Registry
 	logs      *observer.ObservedLogs
 	ticks     []incident.Tick
+	fail      error // what the store says to every tick
+	reworded  bool  // another version wrote the records, in other words
+	ended     chan error // what Run returns
 	stop      func()
 }
 
@@ -202,15 +205,41 @@ type world struct {
 type recordingDesk struct {
 	*incident.Desk
 	world *world
-	fail  error
+}
+
+func (d *recordingDesk) Open(ctx context.Context) ([]*incident.Record, error) {
+	records, err := d.Desk.Open(ctx)
+	if !d.world.reworded {
+		return records, err
+	}
+	all := make([]*incident.Record, len(records))
+	for i, r := range records {
+		other := *r
+		other.Findings = slices.Clone(r.Findings)
+		for n := range other.Findings {
+			other.Findings[n].Breaches = slices.Clone(other.Findings[n].Breaches)
+			for b := range other.Findings[n].Breaches {
+				other.Findings[n].Breaches[b].Condition = "in other words"
+			}
+		}
+		all[i] = &other
+	}
+	return all, err
 }
 
 func (d *recordingDesk) Tick(ctx context.Context, tick incident.Tick) error {
-	if d.fail != nil {
-		return d.fail
+	if d.world.fail != nil {
+		return d.world.fail
 	}
 	d.world.ticks = append(d.world.ticks, tick)
 	return d.Desk.Tick(ctx, tick)
+}
+
+func (d *recordingDesk) Gap(ctx context.Context, from, to time.Time) error {
+	if d.world.fail != nil {
+		return d.world.fail
+	}
+	return d.Desk.Gap(ctx, from, to)
 }
 
 func newWorld(t *testing.T, metrics map[string]metric, runbooks ...*runbook.Snapshot) *world {
@@ -238,8 +267,9 @@ func (w *world) start() {
 	w.evaluator = evaluator.New(config)
 	w.evaluator.SetRunbooks(w.runbooks)
 	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error)
-	go func() { ended <- w.evaluator.Run(ctx) }()
+	run, ended := w.evaluator.Run, make(chan error, 1)
+	w.ended = ended
+	go func() { ended <- run(ctx) }()
 	w.stop = func() {
 		w.t.Helper()
 		cancel()

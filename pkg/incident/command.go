@@ -44,9 +44,9 @@ type Refusal struct {
 // Error gives both in one sentence.
 func (r *Refusal) Error() string { return r.Reason + "; " + r.Allowed }
 
-// Run returns the events that a command adds to an incident, none where it changes nothing, or a *Refusal. It is pure;
-// seed tells the command from every other one, and makes the ids of its events.
-func Run(r *Record, c Command, p Policy, now time.Time, seed string) ([]Event, error) {
+// DecideCommand returns the events that a command adds to an incident, none where it changes nothing, or a *Refusal.
+// It is pure; seed tells the command from every other one, and makes the ids of its events.
+func DecideCommand(r *Record, c Command, p Policy, now time.Time, seed string) ([]Event, error) {
 	if strings.TrimSpace(c.Actor()) == "" {
 		return nil, &Refusal{Reason: "nobody is named", Allowed: "a command says who gives it"}
 	}

@@ -40,14 +40,14 @@ func TestCommands(t *testing.T) {
 			r, _ := opening(p, runbook.Sev2)
 			r.Number = 42
 			for _, c := range test.before {
-				events, err := Run(r, c, p, clockTime("14:12"), "before")
+				events, err := DecideCommand(r, c, p, clockTime("14:12"), "before")
 				if err != nil {
 					t.Fatal(err)
 				}
 				r = add(r, events)
 			}
 			stand(r, test.state)
-			events, err := Run(r, test.command, p, clockTime("14:55"), "seed")
+			events, err := DecideCommand(r, test.command, p, clockTime("14:55"), "seed")
 			var kinds []string
 			for _, e := range events {
 				kinds = append(kinds, e.Body.Kind())
@@ -82,7 +82,7 @@ func TestAcknowledgingStopsTheRoundAndOwesNothing(t *testing.T) {
 	p := testPolicy()
 	r, _ := opening(p, runbook.Sev2)
 	r.Owed = []string{CauseBlind}
-	events, err := Run(r, Acknowledge{By: "alice"}, p, clockTime("14:12"), "seed")
+	events, err := DecideCommand(r, Acknowledge{By: "alice"}, p, clockTime("14:12"), "seed")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func TestCausesOfAWalkAreOneRoundAtItsEnd(t *testing.T) {
 	sameLines(t, lines, []string{"paged relapsed raised blind"})
 
 	t.Run("blindness that is over by then wakes nobody", func(t *testing.T) {
-		events, err := Run(r, Acknowledge{By: "alice"}, p, clockTime("14:10:05"), "seed")
+		events, err := DecideCommand(r, Acknowledge{By: "alice"}, p, clockTime("14:10:05"), "seed")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -174,22 +174,58 @@ type Unknown struct {
 }
 
 // Kind implements Body.
-func (Opened) Kind() string         { return "opened" }
-func (BreachJoined) Kind() string   { return "breach_joined" }
+func (Opened) Kind() string { return "opened" }
+
+// Kind implements Body.
+func (BreachJoined) Kind() string { return "breach_joined" }
+
+// Kind implements Body.
 func (TriggerCleared) Kind() string { return "trigger_cleared" }
-func (Relapsed) Kind() string       { return "relapsed" }
+
+// Kind implements Body.
+func (Relapsed) Kind() string { return "relapsed" }
+
+// Kind implements Body.
 func (SeverityRaised) Kind() string { return "severity_raised" }
-func (HoldStarted) Kind() string    { return "hold_started" }
-func (HoldBroken) Kind() string     { return "hold_broken" }
-func (Resolved) Kind() string       { return "resolved" }
-func (WentBlind) Kind() string      { return "went_blind" }
-func (SightBack) Kind() string      { return "sight_back" }
-func (Unverified) Kind() string     { return "unverified" }
-func (Paged) Kind() string          { return "paged" }
-func (PageDelivered) Kind() string  { return "page_delivered" }
-func (PageFailed) Kind() string     { return "page_failed" }
-func (Acknowledged) Kind() string   { return "acknowledged" }
+
+// Kind implements Body.
+func (HoldStarted) Kind() string { return "hold_started" }
+
+// Kind implements Body.
+func (HoldBroken) Kind() string { return "hold_broken" }
+
+// Kind implements Body.
+func (Resolved) Kind() string { return "resolved" }
+
+// Kind implements Body.
+func (WentBlind) Kind() string { return "went_blind" }
+
+// Kind implements Body.
+func (SightBack) Kind() string { return "sight_back" }
+
+// Kind implements Body.
+func (Unverified) Kind() string { return "unverified" }
+
+// Kind implements Body.
+func (Paged) Kind() string { return "paged" }
+
+// Kind implements Body.
+func (PageDelivered) Kind() string { return "page_delivered" }
+
+// Kind implements Body.
+func (PageFailed) Kind() string { return "page_failed" }
+
+// Kind implements Body.
+func (Acknowledged) Kind() string { return "acknowledged" }
+
+// Kind implements Body.
 func (Unacknowledged) Kind() string { return "unacknowledged" }
-func (Noted) Kind() string          { return "noted" }
-func (GapNoted) Kind() string       { return "gap_noted" }
-func (u Unknown) Kind() string      { return u.Name }
+
+// Kind implements Body.
+func (Noted) Kind() string { return "noted" }
+
+// Kind implements Body.
+func (GapNoted) Kind() string { return "gap_noted" }
+
+// Kind implements Body.
+func (u Unknown) Kind() string { return u.Name }

@@ -39,6 +39,7 @@ func TestAtLeastIsTheStrictestOfABand(t *testing.T) {
 		{"not written", []triggers.Clause{condition(0)}, 1},
 		{"written", []triggers.Clause{condition(0.8)}, 0.8},
 		{"written twice", []triggers.Clause{condition(0.8), condition(0.9)}, 0.9},
+		{"written twice, the other way round", []triggers.Clause{condition(0.9), condition(0.8)}, 0.9},
 		{"written on one of two", []triggers.Clause{condition(0.8), condition(0)}, 1},
 	} {
 		if got := atLeast(runbook.Band{Clause: &triggers.Clause{All: test.all}}); got != test.want {

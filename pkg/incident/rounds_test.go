@@ -157,7 +157,7 @@ func TestHowFarARoundRings(t *testing.T) {
 			r, _ := opening(p, runbook.Sev2)
 			r, _ = ring(r, p, clockTime("14:10"), clockTime(test.escalated))
 			if test.acknowledged {
-				events, err := Run(r, Acknowledge{By: "alice"}, p, clockTime(test.escalated), "seed")
+				events, err := DecideCommand(r, Acknowledge{By: "alice"}, p, clockTime(test.escalated), "seed")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -242,7 +242,7 @@ func TestARoundEndsTheOlderKeyWhereItIsAccepted(t *testing.T) {
 	first := r.Round.Key
 	r = add(r, decideOutcome(r, outcome{delivery: Delivery{ID: "1", Kind: DeliverPage, Receiver: "pager-oncall", Round: 1, Key: first}, result: resultDelivered}, p, now))
 	for _, c := range []Command{Acknowledge{By: "alice"}, Unacknowledge{By: "alice"}} {
-		events, err := Run(r, c, p, now, fmt.Sprintf("%T", c))
+		events, err := DecideCommand(r, c, p, now, fmt.Sprintf("%T", c))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,8 @@ func headline(r *Record, v View, now time.Time) string {
 			loud(r.Severity), title, duration(r.ImpactEndedAt.Sub(r.ImpactStartedAt)), minute(r.ImpactStartedAt, now),
 			minute(r.ImpactEndedAt, now), triggers.FormatDuration(r.HoldFor())))
 	} else {
-		parts = append(parts, fmt.Sprintf("%s %s: %s since %s", loud(r.Severity), title, worst(r, 1), minute(r.ImpactStartedAt, now)))
+		parts = append(parts, fmt.Sprintf("%s %s: %s since %s",
+			loud(r.Severity), title, worst(r, 1), minute(r.ImpactStartedAt, now)))
 		if r.Unverified {
 			parts = append(parts, "recovery is not verified")
 		}
@@ -159,7 +160,8 @@ func (b HoldBroken) inWords(r *Record) string {
 	case HoldFires:
 		return "recovery didn't hold: the trigger fires again"
 	case HoldBlind:
-		return "recovery can't be verified: the data of " + cmp.Or(b.Band, "recovery") + " were missing for longer than the hold lasts"
+		return "recovery can't be verified: the data of " + cmp.Or(b.Band, "recovery") +
+			" were missing for longer than the hold lasts"
 	}
 	said := "recovery didn't hold: " + b.Band + " was out of band more often than it may be"
 	if b.Value != nil {

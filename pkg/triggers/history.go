@@ -68,9 +68,6 @@ func (h *History) Segments() int { return len(h.segments) }
 // gave is forgotten. Ticks in between that are never fed are no data. One that lies before the span is of no use.
 func (h *History) Feed(t time.Time, points []Point) {
 	tick := h.tick(t)
-	if tick <= h.newest-h.length {
-		return
-	}
 	again := tick <= h.newest
 	if again {
 		h.erase(tick)

@@ -231,6 +231,19 @@ func TestBand(t *testing.T) {
 			keyOf("free"), triggers.BandHeld, 0.05,
 		},
 		{
+			"of a breach with a where, a key without one looks at no more than breached",
+			incidentOf{
+				breached: only(&triggers.Condition{Signal: "refusals", By: []string{"service"}, Where: map[string][]string{"tier": {"paid"}}}, "service=x"),
+				signals:  map[string][]tape{"refusals": {{"service=x,tier=paid", "5/100"}, {"service=x,tier=free", "50/100"}}},
+			},
+			key, triggers.BandHeld, 0.05,
+		},
+		{
+			"the same where the segment that breached is of another tier",
+			incidentOf{breached: only(refusals, "tier=paid"), signals: map[string][]tape{"refusals": {{"tier=paid", "50/100"}, {"tier=free", "5/100"}}}},
+			keyOf("free"), triggers.BandHeld, 0.05,
+		},
+		{
 			"the same where the breach was a sum over the tier that its where named",
 			incidentOf{
 				breached: only(&triggers.Condition{Signal: "refusals", By: []string{}, Where: map[string][]string{"tier": {"paid"}}}, ""),

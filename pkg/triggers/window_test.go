@@ -64,6 +64,7 @@ func TestConditionHolds(t *testing.T) {
 		{"0/0 alone breaches nothing", share, "0/0x41", triggers.No},
 		{"counts below zero are no data", share, "5/10x20 -1/10x3 5/10x18", triggers.Unknown},
 		{"a numerator ahead of its denominator is all of it", above(1, 0), "11/10", triggers.Yes},
+		{"and no more than all", above(1.05, 0), "11/10", triggers.No},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -178,6 +179,7 @@ func TestConditionState(t *testing.T) {
 		{"one point between the limits starts clearing anew", hysteresis, "20x41 10x20 13 10x20", triggers.Elevated},
 		{"breaching, but not yet for ten minutes, is elevated", hysteresis, "10x41 20x10", triggers.Elevated},
 		{"a gap of three is unknown, neither firing nor clear", hysteresis, "10x41 _x3 10x5", triggers.StateUnknown},
+		{"even where the shorter window of clears is whole", hysteresis, "10x41 _x3 10x28", triggers.StateUnknown},
 		{"the same after firing", hysteresis, "20x60 _x3", triggers.StateUnknown},
 		{"clears without a for takes the condition's", sameTime, "20x41 10x40", triggers.Elevated},
 		{"and is clear at its end", sameTime, "20x41 10x41", triggers.Clear},
