@@ -113,7 +113,7 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 		}
 		failed := f.err != nil
 		f.take(tick, q, own, now)
-		if e.feeds[f.expressions] == f { // of one that looks at the past the signal's own tells
+		if e.feeds[f.feedKey] == f { // of one that looks at the past the signal's own tells
 			e.tell(f, failed)
 		}
 	}

@@ -41,9 +41,9 @@ func (l *lookback) beginning(ctx context.Context, w *watch, b triggers.Breach) b
 		l.found[key] = known
 		return known
 	}
-	normal := b.Condition.Normal(w.snapshot.Runbook.Recovery.Key.Clause)
+	normal := b.Normal(w.snapshot.Runbook.Recovery.Key.Clause)
 	breach, impact, found := b.Beginnings(l.t, normal)
-	near := 4 * (b.Condition.For + w.snapshot.Signals[b.Condition.Signal].Range)
+	near := 4 * (b.Condition.For + b.Condition.RangeOf(w.snapshot.Signals[b.Condition.Signal]))
 	for _, span := range []time.Duration{min(near, l.config.ImpactReach), l.config.ImpactReach} {
 		if found {
 			break
@@ -54,7 +54,7 @@ func (l *lookback) beginning(ctx context.Context, w *watch, b triggers.Breach) b
 		}
 		for _, s := range b.Condition.Select(f.history, w.snapshot.Runbook.Service) {
 			if labels.Equal(s.Labels, b.Series.Labels) {
-				breach, impact, found = triggers.Breach{Condition: b.Condition, Series: s}.Beginnings(l.t, normal)
+				breach, impact, found = b.In(s).Beginnings(l.t, normal)
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *fe
 	window := pastWindow{like.expressions, span}
 	f := l.feeds[window]
 	if f == nil {
-		f = newFeed(like.expressions, like.signal, l.config.Grid, span)
+		f = newFeed(feedKey{expressions: like.expressions, grid: l.config.Grid}, like.signal, span)
 		l.fetch(ctx, []*feed{f}, l.t, l.t)
 		f.advance(l.t)
 		l.feeds[window] = f

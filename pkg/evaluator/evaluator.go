@@ -60,7 +60,7 @@ type Evaluator struct {
 	metrics *metrics
 
 	decided time.Time // the last tick decided; zero: none yet
-	feeds   map[expressions]*feed
+	feeds   map[feedKey]*feed
 	watches []*watch // in the order of their runbooks' names
 	byHash  map[string]*watch
 	made    string               // what feeds and watches were made for
@@ -88,7 +88,7 @@ func New(config Config) *Evaluator {
 		config:  config,
 		log:     config.Log,
 		metrics: newMetrics(config.Registry),
-		feeds:   map[expressions]*feed{},
+		feeds:   map[feedKey]*feed{},
 		holds:   map[string]holding{},
 		unknown: map[string]time.Time{},
 		warned:  map[string]time.Time{},
@@ -230,7 +230,7 @@ func (e *Evaluator) observe(ctx context.Context, open []*incident.Record, t time
 		var o incident.Observation
 		for i := range r.Findings {
 			f := &r.Findings[i]
-			found := e.byHash[f.Runbook].observe(f, t)
+			found := e.byHash[f.Runbook].observe(r, f, t)
 			for n := range found.Unknown {
 				found.Unknown[n].Since = since(e.unknown, unknown, r.ID+"\x00"+found.Unknown[n].What, t)
 			}
@@ -268,6 +268,7 @@ func (e *Evaluator) firings(ctx context.Context, open []*incident.Record, t time
 	look := e.newLookback(t)
 	var firings []incident.Firing
 	for _, w := range e.watches {
+		w.thaw(held)
 		if !w.inForce {
 			continue
 		}
@@ -285,8 +286,14 @@ func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) 
 	f := incident.Firing{
 		Snapshot: w.snapshot, Hash: w.hash, Group: g.Group,
 		Service: incident.ServiceOf(&w.snapshot.Runbook, g.Group),
+		Frozen:  g.Frozen,
 	}
-	f.Severity, f.Rule, f.RubricUnknown = w.rubric(w.scope(g.Group, breachedNow(g)), l.t)
+	scope := w.scope(g.Group, breachedNow(g), time.Time{})
+	if share, known := w.trigger.BlastRadius(&g, scope.Service, l.t); known {
+		scope.BlastRadius, scope.BlastRadiusKnown = share, true
+		f.BlastRadius = &share
+	}
+	f.Severity, f.Rule, f.RubricUnknown = w.rubric(scope, l.t)
 	for _, b := range g.Breaches {
 		breach, began := w.breach(b, l.t), l.beginning(ctx, w, b)
 		breach.BreachBegan, breach.ImpactBegan = began.breach, began.impact

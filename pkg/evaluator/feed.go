@@ -10,37 +10,68 @@ import (
 // expressions are what a signal asks of the source, with $range filled in. Conditions with equal expressions share
 // one feed, so that each is asked once a tick, by however many runbooks it is used.
 type expressions struct {
-	query, numerator, denominator string
-	zeroBorn                      bool
+	query, traffic, numerator, denominator string
+	zeroBorn                               bool
+	reads                                  time.Duration // the range that each point adds up
 }
 
 func expressionsOf(s *triggers.Signal, c *triggers.Condition) expressions {
-	rangeOf := s.Range
-	if c.Range > 0 {
-		rangeOf = c.Range
+	x := expressions{reads: c.RangeOf(s)}
+	expand := func(text string) string {
+		if text == "" {
+			return ""
+		}
+		return triggers.Expand(text, x.reads)
 	}
 	if s.IsRatio() {
-		return expressions{
-			numerator:   triggers.Expand(s.Numerator, rangeOf),
-			denominator: triggers.Expand(s.Denominator, rangeOf),
-			zeroBorn:    s.ZeroBorn,
-		}
+		x.numerator, x.denominator, x.zeroBorn = expand(s.Numerator), expand(s.Denominator), s.ZeroBorn
+		return x
 	}
-	return expressions{query: triggers.Expand(s.Query, rangeOf)}
+	x.query, x.traffic = expand(s.Query), expand(s.Traffic)
+	return x
 }
 
 func (x expressions) list() []string {
-	if x.query != "" {
+	switch {
+	case x.query == "":
+		return []string{x.numerator, x.denominator}
+	case x.traffic == "":
 		return []string{x.query}
 	}
-	return []string{x.numerator, x.denominator}
+	return []string{x.query, x.traffic}
+}
+
+func (x expressions) shape() triggers.Shape {
+	return triggers.Shape{Ratio: x.query == "", Traffic: x.traffic != "", Reads: x.reads}
+}
+
+// points joins the samples of the expressions' answers.
+func (x expressions) points(columns [][]triggers.Sample) []triggers.Point {
+	switch {
+	case x.query == "":
+		return triggers.Share(columns[0], columns[1], x.zeroBorn)
+	case x.traffic == "":
+		return triggers.Values(columns[0])
+	}
+	return triggers.Measured(columns[0], columns[1])
+}
+
+// feedKey is what a feed asks for. The zero values of all but the expressions and the grid are those of the feed that
+// follows the ticks.
+type feedKey struct {
+	expressions
+	grid triggers.Grid
+	// ago is how far behind the tick the feed stays: a baseline at the same time of an earlier day.
+	ago time.Duration
+	// until is where the feed ends: a baseline of the time before an incident.
+	until time.Time
+	past  bool // it feeds baselines: what it could not be told is asked for again at once
 }
 
 // feed brings the points of a signal's expressions into a history.
 type feed struct {
-	expressions
+	feedKey
 	signal   string // name, for people
-	grid     triggers.Grid
 	history  *triggers.History
 	span     time.Duration
 	fetched  time.Time // the newest tick that was asked for
@@ -59,33 +90,53 @@ type column struct {
 	points []triggers.Point
 }
 
-func newFeed(x expressions, signal string, grid triggers.Grid, span time.Duration) *feed {
-	return &feed{
-		expressions: x, signal: signal, grid: grid, span: span,
-		history: triggers.NewHistory(grid, span, x.query == ""),
-	}
+func newFeed(key feedKey, signal string, span time.Duration) *feed {
+	return &feed{feedKey: key, signal: signal, span: span, history: triggers.NewHistory(key.grid, span, key.shape())}
 }
+
+// target is the tick of the feed's own grid that it must know at a tick.
+func (f *feed) target(tick time.Time) time.Time {
+	t := tick.Add(-f.ago)
+	if !f.until.IsZero() && t.After(f.until) {
+		t = f.until
+	}
+	return f.grid.Floor(t)
+}
+
+// ahead is how far beyond its target a feed that stays behind asks, so that it need not ask at each step.
+const ahead = time.Hour
 
 // question is what the feed needs to know for the ticks up to newest, of which tick is the next to be decided: the ticks
 // alone while it is fresh, else its whole window again. ok is false when it knows already.
 func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
-	if !f.fetched.Before(tick) {
+	target, to := f.target(tick), f.target(newest)
+	if !f.fetched.Before(target) {
 		return question{}, false
 	}
-	if f.fresh && f.fetched.Equal(tick.Add(-f.grid.Interval)) {
-		return question{from: tick, to: newest, step: f.grid.Interval}, true
+	if f.ago > ahead {
+		to = f.grid.Floor(to.Add(ahead))
 	}
-	return question{from: tick.Add(-f.span), to: newest, step: f.grid.Interval}, true
+	from := target
+	if !f.fresh || !f.fetched.Equal(target.Add(-f.grid.Interval)) {
+		from = f.grid.Floor(target.Add(-f.span))
+	}
+	if from.Equal(to) {
+		return question{from: from, to: to}, true
+	}
+	return question{from: from, to: to, step: f.grid.Interval}, true
 }
 
 // take keeps the answers to a question. After a failure the ticks asked for are no data, and the whole window is
 // asked for again at the next tick: the source may have the points that could not be fetched.
 func (f *feed) take(tick time.Time, q question, answers map[string]answer, now time.Time) {
-	f.fetched, f.waiting = q.to, nil
-	var columns [2][][]triggers.Sample
-	for i, expr := range f.list() {
+	exprs := f.list()
+	columns := make([][][]triggers.Sample, len(exprs))
+	for i, expr := range exprs {
 		a := answers[expr]
 		if a.err != nil {
+			if !f.past {
+				f.fetched, f.waiting = q.to, nil
+			}
 			f.fail(a.err, now)
 			return
 		}
@@ -94,14 +145,14 @@ func (f *feed) take(tick time.Time, q question, answers map[string]answer, now t
 	if !f.fresh {
 		f.refilled = tick
 	}
+	f.fetched, f.waiting = q.to, nil
 	f.fresh, f.err, f.answered, f.failing = true, nil, now, time.Time{}
+	joined := make([][]triggers.Sample, len(exprs))
 	for i := range columns[0] {
-		t := q.from.Add(time.Duration(i) * q.step)
-		if f.query != "" {
-			f.waiting = append(f.waiting, column{t, triggers.Values(columns[0][i])})
-			continue
+		for n := range columns {
+			joined[n] = columns[n][i]
 		}
-		f.waiting = append(f.waiting, column{t, triggers.Share(columns[0][i], columns[1][i], f.zeroBorn)})
+		f.waiting = append(f.waiting, column{q.from.Add(time.Duration(i) * f.grid.Interval), f.points(joined)})
 	}
 }
 
@@ -114,6 +165,7 @@ func (f *feed) fail(err error, now time.Time) {
 
 // advance feeds the history up to a tick.
 func (f *feed) advance(tick time.Time) {
+	tick = f.target(tick)
 	n := 0
 	for n < len(f.waiting) && !f.waiting[n].t.After(tick) {
 		f.history.Feed(f.waiting[n].t, f.waiting[n].points)

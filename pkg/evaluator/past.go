@@ -2,12 +2,13 @@ package evaluator
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
-	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
 // holding is how far a hold has come. It is whole when every tick since its start was folded; else the source has not
@@ -88,21 +89,23 @@ func (e *Evaluator) anyBand(r *incident.Record, is func(*feed) bool) bool {
 // past refills the recovery bands of an incident over [from, to] into histories of their own, and gives what each
 // tick of that time found of them. ok is false when the source does not answer.
 func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.Time) (tick func(time.Time) []incident.FindingObservation, ok bool) {
-	var feeds []*feed
+	all := map[feedKey]*feed{}
 	watches := make([]*watch, len(r.Findings))
 	for i := range r.Findings {
-		snapshot := r.Findings[i].Snapshot
-		own := map[*triggers.Condition]*feed{}
-		for _, clause := range bands(&snapshot.Runbook) {
-			for _, c := range clause.Conditions() {
-				signal := snapshot.Signals[c.Signal]
-				f := newFeed(expressionsOf(signal, c), signal.Name, e.config.Grid, to.Sub(from)+c.Reach())
-				own[c] = f
-				feeds = append(feeds, f)
+		f := &r.Findings[i]
+		needs := e.bandNeeds(f.Snapshot, r)
+		for _, n := range needs {
+			span := n.span
+			if !n.key.past {
+				span += to.Sub(from)
+			}
+			if known := all[n.key]; known == nil || known.span < span {
+				all[n.key] = newFeed(n.key, n.signal, span)
 			}
 		}
-		watches[i] = newWatch(snapshot, r.Findings[i].Runbook, own)
+		watches[i] = newWatch(f.Snapshot, f.Runbook, needs, all)
 	}
+	feeds := slices.Collect(maps.Values(all))
 	e.fetch(ctx, feeds, to, to)
 	for _, f := range feeds {
 		if f.err != nil {
@@ -115,7 +118,7 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 		}
 		found := make([]incident.FindingObservation, len(r.Findings))
 		for i := range r.Findings {
-			found[i].Bands = watches[i].bands(&r.Findings[i], tick)
+			found[i].Bands = watches[i].bands(r, &r.Findings[i], tick)
 		}
 		return found
 	}, true

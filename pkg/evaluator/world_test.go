@@ -195,10 +195,31 @@ type world struct {
 	registry  *prometheus.Registry
 	logs      *observer.ObservedLogs
 	ticks     []incident.Tick
-	fail      error // what the store says to every tick
-	reworded  bool  // another version wrote the records, in other words
+	faults    faults
+	reworded  bool       // another version wrote the records, in other words
 	ended     chan error // what Run returns
 	stop      func()
+}
+
+// faults is what the store says to ticks and gaps instead of taking them.
+type faults struct {
+	mu  sync.Mutex
+	all map[string]error
+}
+
+func (f *faults) of(what string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all[what]
+}
+
+func (f *faults) set(err error, what ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = map[string]error{}
+	for _, w := range what {
+		f.all[w] = err
+	}
 }
 
 // recordingDesk is the real one; it keeps what it was told.
@@ -228,16 +249,16 @@ func (d *recordingDesk) Open(ctx context.Context) ([]*incident.Record, error) {
 }
 
 func (d *recordingDesk) Tick(ctx context.Context, tick incident.Tick) error {
-	if d.world.fail != nil {
-		return d.world.fail
+	if err := d.world.faults.of("tick"); err != nil {
+		return err
 	}
 	d.world.ticks = append(d.world.ticks, tick)
 	return d.Desk.Tick(ctx, tick)
 }
 
 func (d *recordingDesk) Gap(ctx context.Context, from, to time.Time) error {
-	if d.world.fail != nil {
-		return d.world.fail
+	if err := d.world.faults.of("gap"); err != nil {
+		return err
 	}
 	return d.Desk.Gap(ctx, from, to)
 }

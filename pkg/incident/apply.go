@@ -43,7 +43,7 @@ var tickKinds = map[string]bool{
 }
 
 func (b Opened) apply(r *Record, e Event) {
-	finding := Finding{Runbook: b.Runbook, Name: b.Name, Group: b.Group}
+	finding := Finding{Runbook: b.Runbook, Name: b.Name, Group: b.Group, Frozen: b.Frozen}
 	finding.breach(b.Breaches)
 	r.ID = incidentID(finding.Key(), e.At)
 	r.Findings = []Finding{finding}

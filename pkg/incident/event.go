@@ -36,7 +36,9 @@ type Breach struct {
 	Title       string        // of the signal, for people
 	Segment     labels.Labels // what is judged: the segment's labels, or those it was added up by
 	Value       triggers.Value
-	Limit       float64 // the limit of the comparison, in the signal's unit
+	Limit       float64           // the limit of the comparison, in the signal's unit
+	Absent      bool              `json:",omitempty"` // there are no data: neither value nor limit
+	Evidence    triggers.Evidence `json:",omitzero"`  // why a ratio's counts were enough, and what a relative limit was made of
 	Unit        triggers.Unit
 	BreachBegan time.Time // first point of the run that satisfies the condition
 	ImpactBegan time.Time // the point after the last one on the normal side, at most 24 h back
@@ -54,7 +56,9 @@ type Opened struct {
 	Breaches        []Breach
 	BreachBegan     time.Time
 	ImpactStartedAt time.Time
-	Follows         string // id of the incident that this finding stood in before, if that ended within 7 days
+	Frozen          []triggers.Frozen `json:",omitempty"` // the trigger's baselines, which stay while the incident is open
+	BlastRadius     *float64          `json:",omitempty"` // share of traffic in segments that breach; nil: unknown
+	Follows         string            // id of the incident that this finding stood in before, if that ended within 7 days
 }
 
 // BreachJoined adds a condition or a segment that fires, once between two clears.

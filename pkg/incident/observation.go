@@ -73,6 +73,8 @@ type Firing struct {
 	Rule          string
 	RubricUnknown bool
 	Breaches      []Breach
+	Frozen        []triggers.Frozen
+	BlastRadius   *float64
 }
 
 // Policy is one snapshot of the settings in force.

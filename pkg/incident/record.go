@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/irdaemon/irdaemon/pkg/runbook"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
 // Record is what the events of an incident add up to. Only apply changes one; everything else reads.
@@ -57,6 +58,8 @@ type Finding struct {
 	Breaches []Breach // every condition and segment that breached, the latest value it joined with
 	Fired    []string // the conditions and segments told since the trigger was last clear
 	Cleared  bool
+
+	Frozen []triggers.Frozen `json:",omitempty"` // baselines of the trigger, as they were when it fired
 
 	Snapshot *runbook.Snapshot `json:"-"` // filled in by the store from the hash
 }

@@ -87,8 +87,10 @@ func (b Breach) excess() float64 {
 
 // inWords says what breaches, by how much and, beyond what the whole incident is about, where.
 func (b Breach) inWords(r *Record) string {
-	said := fmt.Sprintf("%s %s (limit %s)", cmp.Or(b.Title, b.Signal), triggers.FormatValue(b.Unit, b.Value.V),
-		triggers.FormatLimit(b.Unit, b.Limit))
+	said := cmp.Or(b.Title, b.Signal) + " has no data"
+	if !b.Absent {
+		said = fmt.Sprintf("%s %s (%s)", cmp.Or(b.Title, b.Signal), triggers.FormatValue(b.Unit, b.Value.V), b.limit())
+	}
 	var where []string
 	b.Segment.Range(func(l labels.Label) {
 		if l.Name == "service" && l.Value == r.Service || r.Findings[0].Group.Get(l.Name) == l.Value {
@@ -98,6 +100,15 @@ func (b Breach) inWords(r *Record) string {
 	})
 	if len(where) > 0 {
 		said += " for " + strings.Join(where, ", ")
+	}
+	return said
+}
+
+// limit names the limit, and what is usual where the limit was made of it.
+func (b Breach) limit() string {
+	said := "limit " + triggers.FormatLimit(b.Unit, b.Limit)
+	if b.Evidence.Baseline != 0 {
+		said = "usually " + triggers.FormatValue(b.Unit, b.Evidence.Baseline) + ", limit " + triggers.FormatValue(b.Unit, b.Limit)
 	}
 	return said
 }

@@ -39,8 +39,8 @@ func BenchmarkTick(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			points := benchPoints(bench.v, bench.ratio)
 			clause := leafOf(above(0.5, ten))
-			h := triggers.NewHistory(grid, ten, bench.ratio)
-			trigger := triggers.NewTrigger(&clause, bench.groupBy, "", func(*triggers.Condition) *triggers.History { return h })
+			h := triggers.NewHistory(grid, ten, triggers.Shape{Ratio: bench.ratio})
+			trigger := triggers.NewTrigger(&clause, bench.groupBy, "", func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: h} })
 			n := 0
 			for ; n < 60; n++ {
 				h.Feed(tick(n), points)
@@ -81,7 +81,7 @@ func BenchmarkHistoryBytes(b *testing.B) {
 			var bytes float64
 			for b.Loop() {
 				before := allocated()
-				h := triggers.NewHistory(grid, ten+step, ratio)
+				h := triggers.NewHistory(grid, ten+step, triggers.Shape{Ratio: ratio})
 				h.Feed(start, points)
 				bytes = float64(allocated()-before) / benchSeries
 				runtime.KeepAlive(h)

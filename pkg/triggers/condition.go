@@ -42,7 +42,10 @@ type Condition struct {
 	MinTraffic float64
 	Confidence float64       // 0: the default
 	WidenTo    time.Duration // 0: the default
-	Unit       Unit          // of the signal, set by Resolve: what the limits are told to people in
+
+	// Of the signal, set by Resolve.
+	Unit  Unit  // what the limits are told to people in
+	Worse Worse // which side of its baseline counts for within
 
 	source document.Value // until Resolve is through: limits can be read only when the signal's unit is known
 }

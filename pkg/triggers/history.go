@@ -17,13 +17,13 @@ type Point struct {
 // History keeps the last points of a signal, tick by tick, for every segment. What a condition says at a tick is a
 // function of it alone, so that points fed one by one and points refilled in one go give the same verdicts.
 //
-// A tick that was never fed, or at which a segment had no point, is
-// no data there.
+// A tick that was never fed, or at which a segment had no point, is no data there.
 type History struct {
 	grid     Grid
-	length   int64 // ticks kept
-	ratio    bool
-	newest   int64 // the newest tick that is over; noTick: none
+	shape    Shape
+	length   int64  // ticks kept
+	newest   int64  // the newest tick that is over; noTick: none
+	answered []bool // by slot: the tick was fed, if only with no point at all
 	segments []*segment
 	byHash   map[uint64][]*segment
 	next     int    // where the next point's segment probably stands: answers keep their order
@@ -47,16 +47,31 @@ const noTick = math.MinInt64 / 2
 // noData stands in the ring where a segment had no point. A value never is NaN: NaN and Inf are no data.
 var noData = math.NaN()
 
+// Shape is what the points of a signal are.
+type Shape struct {
+	Ratio   bool          // two counts: bad ones, of so many
+	Traffic bool          // a value, and how many events stand behind it
+	Reads   time.Duration // the range that each point adds up; 0: one interval
+}
+
+// two tells whether a point is two numbers.
+func (s Shape) two() bool { return s.Ratio || s.Traffic }
+
 // NewHistory keeps the points of the last span, both ends included.
-func NewHistory(grid Grid, span time.Duration, ratio bool) *History {
+func NewHistory(grid Grid, span time.Duration, shape Shape) *History {
+	length := grid.Steps(span) + 1
 	return &History{
-		grid:   grid,
-		length: grid.Steps(span) + 1,
-		ratio:  ratio,
-		newest: noTick,
-		byHash: map[uint64][]*segment{},
+		grid:     grid,
+		shape:    shape,
+		length:   length,
+		answered: make([]bool, length),
+		newest:   noTick,
+		byHash:   map[uint64][]*segment{},
 	}
 }
+
+// reads is the range that each point adds up.
+func (h *History) reads() time.Duration { return max(h.shape.Reads, h.grid.Interval) }
 
 // Span is how far back the history reaches.
 func (h *History) Span() time.Duration { return time.Duration(h.length-1) * h.grid.Interval }
@@ -79,19 +94,33 @@ func (h *History) Feed(t time.Time, points []Point) {
 			h.segment(p.Labels, tick).write(tick, v, of)
 		}
 	}
+	if !again {
+		h.Pass(t)
+	}
+	if tick > h.newest-h.length {
+		h.answered[slot(tick, h.length)] = true
+	}
 	if again {
 		h.drop()
-		return
 	}
-	h.Pass(t)
 }
 
 // Pass says that tick t is over. What was fed of it stands; where nothing was, there is no data.
 func (h *History) Pass(t time.Time) {
-	if tick := h.tick(t); tick > h.newest {
-		h.newest = tick
-		h.drop()
+	tick := h.tick(t)
+	if tick <= h.newest {
+		return
 	}
+	for i := max(h.newest+1, tick-h.length+1); i <= tick; i++ {
+		h.answered[slot(i, h.length)] = false
+	}
+	h.newest = tick
+	h.drop()
+}
+
+// wasAnswered tells whether the source said anything of a tick, if only that there is nothing.
+func (h *History) wasAnswered(tick int64) bool {
+	return tick <= h.newest && tick > h.newest-h.length && h.answered[slot(tick, h.length)]
 }
 
 func (h *History) erase(tick int64) {
@@ -106,8 +135,11 @@ func (h *History) clean(p Point) (v, of float64, known bool) {
 	if math.IsNaN(p.V) || math.IsInf(p.V, 0) {
 		return 0, 0, false
 	}
-	if !h.ratio {
-		return p.V, 0, true
+	if h.shape.Traffic && (math.IsNaN(p.Of) || math.IsInf(p.Of, 0)) {
+		return p.V, 0, true // no traffic that anybody knows of
+	}
+	if !h.shape.Ratio {
+		return p.V, p.Of, true
 	}
 	if math.IsNaN(p.Of) || math.IsInf(p.Of, 0) || p.Of < 0 || p.V < 0 {
 		return 0, 0, false
@@ -139,7 +171,7 @@ func (h *History) segment(l labels.Labels, tick int64) *segment {
 		labels: l, values: make([]float64, h.length), index: len(h.segments),
 		written: tick - h.length, first: tick, lastKnown: tick,
 	}
-	if h.ratio {
+	if h.shape.two() {
 		s.of = make([]float64, h.length)
 	}
 	h.segments = append(h.segments, s)
@@ -148,11 +180,13 @@ func (h *History) segment(l labels.Labels, tick int64) *segment {
 	return s
 }
 
-// slot is the place of a tick in the ring. Ticks before the epoch are below zero.
-func (s *segment) slot(tick int64) int {
-	slot := int(tick % int64(len(s.values)))
+func (s *segment) slot(tick int64) int { return slot(tick, int64(len(s.values))) }
+
+// slot is the place of a tick in a ring. Ticks before the epoch are below zero.
+func slot(tick, length int64) int {
+	slot := int(tick % length)
 	if slot < 0 {
-		slot += len(s.values)
+		slot += int(length)
 	}
 	return slot
 }
@@ -232,10 +266,13 @@ func (h *History) at(s *segment, tick int64) point {
 	}
 	slot := s.slot(tick)
 	v := s.values[slot]
-	if !h.ratio {
-		return point{state: isValue, v: v}
+	switch {
+	case h.shape.Ratio:
+		return ratioPoint(v, s.of[slot])
+	case h.shape.Traffic:
+		return point{state: isValue, v: v, of: s.of[slot]}
 	}
-	return ratioPoint(v, s.of[slot])
+	return point{state: isValue, v: v}
 }
 
 // point is what is known of a series at a tick.

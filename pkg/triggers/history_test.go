@@ -62,7 +62,7 @@ func TestHistory(t *testing.T) {
 	bad := above(5, time.Minute) // five points
 
 	t.Run("a tick that is never fed is no data", func(t *testing.T) {
-		h := triggers.NewHistory(grid, time.Minute, false)
+		h := triggers.NewHistory(grid, time.Minute, triggers.Shape{})
 		for _, n := range []int{0, 1, 2, 7, 8} {
 			h.Feed(tick(n), point(9))
 		}
@@ -71,7 +71,7 @@ func TestHistory(t *testing.T) {
 		}
 	})
 	t.Run("points that come late are put in their places", func(t *testing.T) {
-		h := triggers.NewHistory(grid, time.Minute, false)
+		h := triggers.NewHistory(grid, time.Minute, triggers.Shape{})
 		for n := 4; n >= 0; n-- {
 			h.Feed(tick(n), point(9))
 		}
@@ -80,7 +80,7 @@ func TestHistory(t *testing.T) {
 		}
 	})
 	t.Run("a tick fed again is what the second feeding says", func(t *testing.T) {
-		h := triggers.NewHistory(grid, time.Minute, false)
+		h := triggers.NewHistory(grid, time.Minute, triggers.Shape{})
 		for n := range 5 {
 			h.Feed(tick(n), point(9))
 		}
@@ -134,7 +134,7 @@ func TestHistory(t *testing.T) {
 		}
 	})
 	t.Run("time may begin at the epoch, where unit tests' series do", func(t *testing.T) {
-		h := triggers.NewHistory(grid, time.Minute, false)
+		h := triggers.NewHistory(grid, time.Minute, triggers.Shape{})
 		zero := time.Unix(0, 0)
 		for n := -10; n < 5; n++ {
 			h.Feed(zero.Add(time.Duration(n)*step), point(9))

@@ -85,10 +85,10 @@ const groupLabel = "service"
 func newObserver(clause *triggers.Clause) observer {
 	span := time.Duration(0)
 	for _, c := range clause.Conditions() {
-		span = max(span, c.Reach())
+		span = max(span, c.Reach(triggers.Shape{Ratio: true}))
 	}
-	h := triggers.NewHistory(grid, span, true)
-	return observer{clause, h, triggers.NewTrigger(clause, []string{groupLabel}, "", func(*triggers.Condition) *triggers.History { return h })}
+	h := triggers.NewHistory(grid, span, triggers.Shape{Ratio: true})
+	return observer{clause, h, triggers.NewTrigger(clause, []string{groupLabel}, "", func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: h} })}
 }
 
 // sees writes down all that is found at a tick.
@@ -96,7 +96,7 @@ func (o observer) sees(at time.Time) string {
 	var all strings.Builder
 	for _, g := range o.trigger.Judge(at) {
 		fmt.Fprintln(&all, g.Group, states[g.State])
-		scope := triggers.Scope{Group: g.Group, History: func(*triggers.Condition) *triggers.History { return o.history }}
+		scope := triggers.Scope{Group: g.Group, Reading: func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: o.history} }}
 		for _, b := range g.Breaches {
 			scope.Breached = append(scope.Breached, triggers.Breached{Condition: b.Condition, Labels: b.Series.Labels})
 			value, _ := b.Series.Latest(at)
@@ -192,7 +192,7 @@ func TestNothingFiresOrClearsOnTheUnknownAlone(t *testing.T) {
 					t.Fatalf("after %d ticks without data: %s %s", n+1, g.Group, states[g.State])
 				}
 			}
-			scope := triggers.Scope{Breached: nil, History: func(*triggers.Condition) *triggers.History { return o.history }}
+			scope := triggers.Scope{Breached: nil, Reading: func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: o.history} }}
 			band, _ := scope.Band(&clause, at)
 			if verdict := scope.Rubric(&clause, at); verdict != triggers.Unknown || band != triggers.BandUnknown {
 				t.Fatalf("after %d ticks without data: rubric %s, band %s", n+1, verdicts[verdict], bandStates[band])
@@ -250,7 +250,7 @@ func TestAWindowIsWhatTheLanguageSays(t *testing.T) {
 		c, film := drawCondition(t), drawFilm(t, 30)
 		c.By = nil
 		last := tick(len(film) - 1)
-		h := triggers.NewHistory(grid, c.Reach(), true)
+		h := triggers.NewHistory(grid, c.Reach(triggers.Shape{Ratio: true}), triggers.Shape{Ratio: true})
 		points := map[string]map[time.Time]triggers.Point{}
 		for n := range film {
 			h.Feed(tick(n), film[n])

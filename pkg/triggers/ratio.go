@@ -1,6 +1,8 @@
 package triggers
 
 import (
+	"math"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -108,4 +110,18 @@ func agreeing(denominator []Sample, l labels.Labels) int {
 		found = i
 	}
 	return found
+}
+
+// Measured joins a query's values with the traffic behind them. A value of which no traffic is known has NaN: whoever
+// asks for traffic does not count it.
+func Measured(values, traffic []Sample) []Point {
+	index := index{samples: traffic}
+	points := make([]Point, len(values))
+	for i, v := range values {
+		points[i] = Point{Labels: v.Labels, V: v.V, Of: math.NaN()}
+		if t := index.find(v.Labels); t >= 0 {
+			points[i].Of = traffic[t].V
+		}
+	}
+	return points
 }

@@ -27,9 +27,6 @@ const (
 // maxWidenTo bounds how far a thin segment's counts are added up.
 const maxWidenTo = 6 * time.Hour
 
-// laterKeys are right, and evaluated by a later release only.
-var laterKeys = []string{"rises", "falls", "within", "absent", "min_traffic", "confidence", "widen_to"}
-
 // Resolve finishes the conditions of a clause now that the signals are known: it reads the limits in the signals'
 // units, and notes what doesn't fit together. Without any signals (nil) it checks what can be checked without them; a nil entry is a
 // signal whose file could not be read, and nothing is said about it.
@@ -70,7 +67,7 @@ func (c *Condition) RangeOf(s *Signal) time.Duration {
 func (c *Condition) resolve(signals map[string]*Signal, use Use) {
 	s := c.find(signals)
 	if s != nil {
-		c.Unit = s.Unit
+		c.Unit, c.Worse = s.Unit, s.Worse
 	}
 	c.compare()
 	if c.Signal == BlastRadius {
@@ -80,7 +77,6 @@ func (c *Condition) resolve(signals map[string]*Signal, use Use) {
 		c.checkLabels(s)
 	}
 	c.readClearsLimit()
-	c.note(laterKeys...)
 }
 
 // find gives the signal, nil where it is unknown or no signals are at hand.
@@ -116,19 +112,6 @@ func Suggest(name string, names []string, none string) string {
 		shown += fmt.Sprintf(" and %d more", len(names)-most)
 	}
 	return text + "there are " + shown
-}
-
-// note marks the keys that only a later release evaluates.
-func (c *Condition) note(keys ...string) {
-	const later = "a later release evaluates it; run refuses the file"
-	if c.Signal == BlastRadius {
-		c.source.Get("signal").Later(BlastRadius + ": " + later)
-	}
-	for _, key := range keys {
-		if c.source.Has(key) {
-			c.source.Report().Later(c.source.Key(key), later)
-		}
-	}
 }
 
 // compare reads the one comparison of the condition.

@@ -13,7 +13,13 @@ type Scope struct {
 	Group    labels.Labels
 	Service  string
 	Breached []Breached
-	History  func(*Condition) *History
+	Reading  func(*Condition) Reading
+	// Since is when the incident's impact began: a `last` baseline is that of the time before it. Zero: there is no
+	// incident yet, and it is the time before `for`.
+	Since time.Time
+	// BlastRadius is the share of traffic in segments that breach now; it is known where a signal carries traffic.
+	BlastRadius      float64
+	BlastRadiusKnown bool
 }
 
 // Breached is a condition of the trigger with the label set for which it fired in this incident.
@@ -50,11 +56,7 @@ func (b Breached) canMatch(where map[string][]string) bool {
 // the worst of them decides.
 func (sc Scope) Rubric(c *Clause, t time.Time) Verdict {
 	if c.Condition != nil {
-		var have [Yes + 1]int
-		for _, s := range sc.series(c.Condition) {
-			have[c.Condition.Holds(s, t)]++
-		}
-		return anyVerdict(have)
+		return sc.rule(c.Condition, t)
 	}
 	members, all := c.Any, false
 	if len(c.All) > 0 {
@@ -74,6 +76,37 @@ func (sc Scope) Rubric(c *Clause, t time.Time) Verdict {
 		return Unknown
 	}
 	return Yes
+}
+
+func (sc Scope) rule(c *Condition, t time.Time) Verdict {
+	if c.Signal == BlastRadius {
+		b, _ := c.bar(baseline{})
+		switch {
+		case !sc.BlastRadiusKnown:
+			return Unknown
+		case b.past(sc.BlastRadius):
+			return Yes
+		}
+		return No
+	}
+	var have [Yes + 1]int
+	for _, s := range sc.series(c) {
+		have[c.holds(s, t, sc.usual(c, s, t))]++
+	}
+	return anyVerdict(have)
+}
+
+// usual is the baseline of what is judged, added up of the same segments of the past.
+func (sc Scope) usual(c *Condition, s Series, t time.Time) baseline {
+	if c.Baseline == nil {
+		return baseline{}
+	}
+	past := sc.Reading(c).Past
+	if past.Last != nil && !sc.Since.IsZero() {
+		t = sc.Since.Add(c.For)
+	}
+	u := newUsual(c, past)
+	return u.of(s.Labels, t, func(h *History) []Series { return sc.added(c, h, sc.matching(c)) })
 }
 
 func anyVerdict(have [Yes + 1]int) Verdict {
@@ -130,7 +163,7 @@ func (sc Scope) band(c *Condition, t time.Time) (BandState, *Value) {
 	var have [BandEmpty + 1]int
 	var value *Value
 	for _, s := range sc.recovering(c) {
-		state := c.inBand(s, t)
+		state := sc.inBand(c, s, t)
 		have[state]++
 		v, ok := s.Latest(t)
 		if ok && (value == nil || state == BandMissed && have[BandMissed] == 1) {
@@ -151,14 +184,18 @@ func worstBand(have [BandEmpty + 1]int, order ...BandState) BandState {
 }
 
 // inBand judges each point by its value; with a `for`, the whole window.
-func (c *Condition) inBand(s Series, t time.Time) BandState {
-	w := s.look(s.history.tick(t), c.For, c.satisfies)
+func (sc Scope) inBand(c *Condition, s Series, t time.Time) BandState {
+	b, ok := c.bar(sc.usual(c, s, t))
+	if !ok {
+		return BandUnknown
+	}
+	w := s.look(s.history.tick(t), c.For, b.past)
 	switch {
 	case !w.known:
 		return BandUnknown
 	case w.values == 0:
 		return BandEmpty
-	case c.holdsIn(w):
+	case c.holdsIn(w, &b):
 		return BandHeld
 	}
 	return BandMissed
@@ -166,27 +203,31 @@ func (c *Condition) inBand(s Series, t time.Time) BandState {
 
 // series gives what a condition of the rubric judges.
 func (sc Scope) series(c *Condition) []Series {
+	return sc.added(c, sc.Reading(c).History, sc.matching(c))
+}
+
+// matching selects the segments that breached, or all of the group for a signal that is not the trigger's.
+func (sc Scope) matching(c *Condition) func(labels.Labels) bool {
 	breached := sc.breachedOf(c)
-	match := func(l labels.Labels) bool {
+	return func(l labels.Labels) bool {
 		return sc.sees(c, l) && (len(breached) == 0 || coveredByOne(breached, l))
 	}
-	return sc.added(c, match)
 }
 
 // recovering gives what a condition of recovery judges. A segment that breached and of which nothing is left is a
 // series without members, which is unknown: what cannot be seen has not healed.
 func (sc Scope) recovering(c *Condition) []Series {
 	series := sc.series(c)
-	history := sc.History(c)
+	history := sc.Reading(c).History
 	if history == nil {
 		return nil
 	}
 	for _, b := range sc.breachedOf(c) {
-		own := sc.added(c, func(l labels.Labels) bool { return sc.sees(c, l) && b.covers(l) })
+		own := sc.added(c, history, func(l labels.Labels) bool { return sc.sees(c, l) && b.covers(l) })
 		if len(own) == 0 {
 			own = []Series{{Labels: b.Labels, history: history}}
 		}
-		if history.ratio || own[0].members == nil {
+		if history.shape.Ratio || own[0].members == nil {
 			series = append(series, own...)
 		}
 	}
@@ -194,12 +235,11 @@ func (sc Scope) recovering(c *Condition) []Series {
 }
 
 // added adds the segments that match up, by the condition's own labels or all together; a query's stay apart.
-func (sc Scope) added(c *Condition, match func(labels.Labels) bool) []Series {
-	history := sc.History(c)
+func (sc Scope) added(c *Condition, history *History, match func(labels.Labels) bool) []Series {
 	if history == nil {
 		return nil
 	}
-	if !history.ratio {
+	if !history.shape.Ratio {
 		return history.Select(match, nil)
 	}
 	by := c.By

@@ -20,7 +20,7 @@ func (i incidentOf) scope(t *testing.T) (triggers.Scope, time.Time) {
 	histories, now := stage{signals: i.signals}.histories(t)
 	scope := triggers.Scope{
 		Group: segment(i.group), Service: i.service,
-		History: func(c *triggers.Condition) *triggers.History { return histories[c.Signal] },
+		Reading: func(c *triggers.Condition) triggers.Reading { return triggers.Reading{History: histories[c.Signal]} },
 	}
 	for labels, c := range i.breached {
 		scope.Breached = append(scope.Breached, triggers.Breached{Condition: c, Labels: segment(labels)})

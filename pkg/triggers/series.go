@@ -11,13 +11,18 @@ type Series struct {
 	Labels  labels.Labels
 	history *History
 	members []*segment
+	floor   float64 // of traffic: a point with fewer events behind it is insufficient, which is as good as no data
 }
 
 // at gives the point of the series at a tick. A member that has no data there leaves the sum unknown: what is
 // missing could be the part that is broken. One that has had none before either is not born yet, and no part of it.
 func (s Series) at(tick int64) point {
 	if len(s.members) == 1 {
-		return s.history.at(s.members[0], tick)
+		p := s.history.at(s.members[0], tick)
+		if s.floor > 0 && p.of < s.floor {
+			return point{}
+		}
+		return p
 	}
 	var bad, of float64
 	born := 0
@@ -55,7 +60,7 @@ func (h *History) Select(match func(labels.Labels) bool, by []string) []Series {
 	if by == nil {
 		all := make([]Series, len(matching))
 		for i, s := range matching {
-			all[i] = Series{s.labels, h, matching[i : i+1 : i+1]}
+			all[i] = Series{Labels: s.labels, history: h, members: matching[i : i+1 : i+1]}
 		}
 		return all
 	}

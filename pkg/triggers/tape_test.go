@@ -80,7 +80,7 @@ func number(t testing.TB, text string) float64 {
 func play(t testing.TB, span time.Duration, tapes ...tape) (*triggers.History, time.Time) {
 	t.Helper()
 	ratio := strings.Contains(tapes[0].points, "/")
-	h := triggers.NewHistory(grid, span, ratio)
+	h := triggers.NewHistory(grid, span, triggers.Shape{Ratio: ratio})
 	return h, feedTapes(t, h, tapes...)
 }
 

@@ -38,8 +38,8 @@ func allOf(clauses ...triggers.Clause) triggers.Clause { return triggers.Clause{
 func (s stage) judge(t *testing.T) string {
 	t.Helper()
 	histories, now := s.histories(t)
-	trigger := triggers.NewTrigger(&s.clause, s.groupBy, s.service, func(c *triggers.Condition) *triggers.History {
-		return histories[c.Signal]
+	trigger := triggers.NewTrigger(&s.clause, s.groupBy, s.service, func(c *triggers.Condition) triggers.Reading {
+		return triggers.Reading{History: histories[c.Signal]}
 	})
 	var lines []string
 	for _, g := range trigger.Judge(now) {
@@ -188,9 +188,9 @@ func TestTriggerGroups(t *testing.T) {
 }
 
 func TestTriggerFollowsItsSegments(t *testing.T) {
-	h := triggers.NewHistory(grid, time.Minute, false)
+	h := triggers.NewHistory(grid, time.Minute, triggers.Shape{})
 	clause := on("a")
-	trigger := triggers.NewTrigger(&clause, []string{"lang"}, "", func(*triggers.Condition) *triggers.History { return h })
+	trigger := triggers.NewTrigger(&clause, []string{"lang"}, "", func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: h} })
 	feed := func(n int, langs ...string) {
 		var points []triggers.Point
 		for _, lang := range langs {

@@ -17,32 +17,6 @@ const (
 func atLeast(v, limit float64) bool { return v >= limit-tolerance*math.Abs(limit) }
 func atMost(v, limit float64) bool  { return v <= limit+tolerance*math.Abs(limit) }
 
-// satisfies tells whether a value is what the comparison looks for.
-func (c *Condition) satisfies(v float64) bool {
-	return compares(c.Comparison, c.Limit, c.Low, c.High, v)
-}
-
-func compares(comparison Comparison, limit, low, high, v float64) bool {
-	switch comparison {
-	case Above:
-		return atLeast(v, limit)
-	case Below:
-		return atMost(v, limit)
-	case Between:
-		return atLeast(v, low) && atMost(v, high)
-	}
-	return false
-}
-
-// isClear tells whether a value is on the side on which the trigger is clear: the good side of `clears` where it is
-// written, else where the comparison does not hold.
-func (c *Condition) isClear(v float64) bool {
-	if c.Clears == nil || c.Clears.Comparison == "" {
-		return !c.satisfies(v)
-	}
-	return compares(c.Clears.Comparison, c.Clears.Limit, 0, 0, v)
-}
-
 func (c *Condition) clearsFor() time.Duration {
 	if c.Clears != nil && c.Clears.For > 0 {
 		return c.Clears.For
@@ -50,8 +24,14 @@ func (c *Condition) clearsFor() time.Duration {
 	return c.For
 }
 
-// Reach is how much history the condition needs.
-func (c *Condition) Reach() time.Duration { return max(c.For, c.clearsFor()) }
+// Reach is how much history a trigger's condition needs. A ratio's needs that of its pools for as long as it is asked
+// whether it is clear.
+func (c *Condition) Reach(shape Shape) time.Duration {
+	if shape.Ratio && c.Comparison != Absent {
+		return c.clearsFor() + max(c.For, c.widenTo(max(shape.Reads, time.Nanosecond)))
+	}
+	return max(c.For, c.clearsFor())
+}
 
 func (c *Condition) atLeastShare() float64 {
 	if c.AtLeast == 0 {
@@ -68,7 +48,7 @@ type window struct {
 	last      point // the last value
 }
 
-// look reads the window of length d that ends at a tick, and counts the values that satisfy ok.
+// look reads the window of length d that ends at a tick, and counts the values that satisfy ok, where that is asked.
 func (s Series) look(tick int64, d time.Duration, ok func(float64) bool) window {
 	n := s.history.grid.Steps(d) + 1
 	var w window
@@ -89,7 +69,7 @@ func (s Series) look(tick int64, d time.Duration, ok func(float64) bool) window 
 		}
 		w.values++
 		w.last = p
-		if ok(p.v) {
+		if ok != nil && ok(p.v) {
 			w.satisfied++
 		}
 	}
@@ -97,13 +77,23 @@ func (s Series) look(tick int64, d time.Duration, ok func(float64) bool) window 
 	return w
 }
 
-// Holds tells whether the condition holds for a series at t: `for` is over, and all that it asks of the window is so.
-func (c *Condition) Holds(s Series, t time.Time) Verdict {
-	w := s.look(s.history.tick(t), c.For, c.satisfies)
+// Holds tells by value whether the condition holds for a series at t: `for` is over, and all that it asks of the window
+// is so. It is how rubric, recovery and effects judge. A relative comparison is unknown here; see Scope.
+func (c *Condition) Holds(s Series, t time.Time) Verdict { return c.holds(s, t, baseline{}) }
+
+func (c *Condition) holds(s Series, t time.Time, base baseline) Verdict {
+	b, ok := c.bar(base)
+	if !ok {
+		return Unknown
+	}
+	return c.verdict(s.look(s.history.tick(t), c.For, b.past), &b)
+}
+
+func (c *Condition) verdict(w window, b *bar) Verdict {
 	switch {
 	case !w.known:
 		return Unknown
-	case c.holdsIn(w):
+	case c.holdsIn(w, b):
 		return Yes
 	}
 	return No
@@ -111,26 +101,52 @@ func (c *Condition) Holds(s Series, t time.Time) Verdict {
 
 // holdsIn tells whether enough of a window's values satisfy the condition, the last one among them. A window without
 // a value shows nothing: it is neither a breach nor health.
-func (c *Condition) holdsIn(w window) bool {
-	return w.values > 0 && c.satisfies(w.last.v) &&
+func (c *Condition) holdsIn(w window, b *bar) bool {
+	return w.values > 0 && b.past(w.last.v) &&
 		float64(w.satisfied) >= c.atLeastShare()*float64(w.values)-tolerance
 }
 
-// State tells where the trigger stands for a series at t. It is clear when every value of the time that `clears`
-// names is on the good side; values there must be, for a ratio of nothing shows no health.
+// State tells where a trigger without a baseline stands for a series at t.
 func (c *Condition) State(s Series, t time.Time) State {
-	holds := c.Holds(s, t)
-	if holds == Yes {
-		return Fires
+	b, ok := c.bar(baseline{})
+	if !ok {
+		return StateUnknown
 	}
-	w := s.look(s.history.tick(t), c.clearsFor(), c.isClear)
+	state, _ := c.state(s, s.history.tick(t), &b)
+	return state
+}
+
+// state tells where a trigger stands for a series: by value for a query, by evidence for a ratio. A query's is clear
+// when every value of the time that `clears` names is on the good side.
+func (c *Condition) state(s Series, tick int64, b *bar) (State, Evidence) {
+	if s.history.shape.Ratio {
+		return c.ratioState(s, tick, b)
+	}
+	holds := c.verdict(s.look(tick, c.For, b.past), b)
+	if holds == Yes {
+		return Fires, Evidence{Limit: b.sides[0].limit, Baseline: b.baseline}
+	}
+	w := s.look(tick, c.clearsFor(), func(v float64) bool { return c.clear(b, v) })
 	switch {
 	case !w.known || holds == Unknown:
-		return StateUnknown
+		return StateUnknown, Evidence{}
 	case w.values > 0 && w.satisfied == w.values:
-		return Clear
+		return Clear, Evidence{}
 	}
-	return Elevated
+	return Elevated, Evidence{}
+}
+
+func (c *Condition) ratioState(s Series, tick int64, b *bar) (State, Evidence) {
+	holds, evidence := c.ratioHolds(s, tick, b)
+	switch {
+	case holds == Yes:
+		return Fires, evidence
+	case holds == Unknown:
+		return StateUnknown, evidence
+	case c.ratioClears(s, tick, b):
+		return Clear, evidence
+	}
+	return Elevated, evidence
 }
 
 // Latest gives the value of the series at t, if it has one there.
@@ -145,17 +161,21 @@ func (s Series) Latest(t time.Time) (Value, bool) {
 func (b Breach) Beginnings(t time.Time, normal func(float64) bool) (breach, impact time.Time, found bool) {
 	h := b.Series.history
 	tick := h.tick(t)
+	if b.Condition.Comparison == Absent {
+		return b.absence(tick)
+	}
 	window := tick - h.grid.Steps(b.Condition.For)
+	bar := b.held()
 	first, i := tick, tick
 	for ; i > h.newest-h.length; i-- {
 		p := b.Series.at(i)
 		if p.state != isValue {
 			continue
 		}
-		if b.Condition.satisfies(p.v) {
+		if bar.past(p.v) {
 			first = i
-		} else if i < window || b.Condition.atLeastShare() >= 1 {
-			break // in a window in which some values may miss, the run goes on through them
+		} else if i < window || b.Condition.atLeastShare() >= 1 && (!h.shape.Ratio || bar.speaks(p.of)) {
+			break // in a window in which some values may miss, or are too thin to say anything, the run goes on
 		}
 	}
 	left := first
@@ -172,16 +192,49 @@ func (b Breach) Beginnings(t time.Time, normal func(float64) bool) (breach, impa
 	return h.time(first), h.time(left), false
 }
 
-// Normal gives the normal side of a trigger's condition: the limit of its `clears`, else the band of the key metric
-// where that is of the same signal, else its own limit.
-func (c *Condition) Normal(key *Clause) func(float64) bool {
+// held is what the values were held against when it was judged; of one that nobody judged its absolute limit.
+func (b Breach) held() *bar {
+	if b.bar.n == 0 {
+		b.bar, _ = b.Condition.bar(baseline{})
+	}
+	return &b.bar
+}
+
+// In is the same breach over another history of its series.
+func (b Breach) In(s Series) Breach {
+	b.Series = s
+	return b
+}
+
+// absence is when the data stopped: impact and breach are one.
+func (b Breach) absence(tick int64) (breach, impact time.Time, found bool) {
+	h := b.Series.history
+	first := tick
+	for i := tick; i > h.newest-h.length; i-- {
+		if b.Series.at(i).state != isNoData {
+			return h.time(first), h.time(first), true
+		}
+		if h.wasAnswered(i) {
+			first = i
+		}
+	}
+	return h.time(first), h.time(first), false
+}
+
+// Normal gives the normal side of a breach: the limit of its condition's `clears`, else the band of the key metric where
+// that is of the same signal, else the limit that was broken.
+func (b Breach) Normal(key *Clause) func(float64) bool {
+	c := b.Condition
 	if c.Clears != nil && c.Clears.Comparison != "" {
-		return c.isClear
+		return func(v float64) bool { return c.clear(b.held(), v) }
 	}
 	for _, k := range key.Conditions() {
 		if k.Signal == c.Signal && (k.Comparison == Above || k.Comparison == Below || k.Comparison == Between) {
-			return k.satisfies
+			if band, ok := k.bar(baseline{}); ok {
+				return band.past
+			}
 		}
 	}
-	return func(v float64) bool { return !c.satisfies(v) }
+	bar := b.held()
+	return func(v float64) bool { return !bar.past(v) }
 }

@@ -103,7 +103,7 @@ func TestComparisonsIncludeEqualityWithATolerance(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := triggers.NewHistory(grid, 0, false)
+			h := triggers.NewHistory(grid, 0, triggers.Shape{})
 			h.Feed(start, []triggers.Point{{V: test.value}})
 			if got := test.condition.Holds(only(t, h, test.condition), start); got != test.want {
 				t.Errorf("%s, want %s", verdicts[got], verdicts[test.want])
@@ -115,9 +115,9 @@ func TestComparisonsIncludeEqualityWithATolerance(t *testing.T) {
 // fired gives the first tick of a tape at which a condition's trigger fires, -1 for never.
 func fired(t *testing.T, c *triggers.Condition, points string) int {
 	t.Helper()
-	h := triggers.NewHistory(grid, c.Reach(), false)
+	h := triggers.NewHistory(grid, c.Reach(triggers.Shape{}), triggers.Shape{})
 	clause := leafOf(c)
-	trigger := triggers.NewTrigger(&clause, nil, "", func(*triggers.Condition) *triggers.History { return h })
+	trigger := triggers.NewTrigger(&clause, nil, "", func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: h} })
 	for n, p := range (tape{"", points}).words(t) {
 		var points []triggers.Point
 		if p != nil {
@@ -188,11 +188,11 @@ func TestConditionState(t *testing.T) {
 		{"clears may name the time alone", onlyTime, "20x41 14x40", triggers.Elevated},
 		{"and is clear when it is over", onlyTime, "20x41 14x41", triggers.Clear},
 		{"a ratio of nothing shows no health", above(0.1, ten), "0/0x41", triggers.Elevated},
-		{"a ratio of little does", above(0.1, ten), "0/0x40 0/3", triggers.Clear},
+		{"nor does a little of it, before widen_to is over", above(0.1, ten), "0/0x40 0/3", triggers.Elevated},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h, now := play(t, test.condition.Reach(), tape{"", test.points})
+			h, now := play(t, test.condition.Reach(triggers.Shape{}), tape{"", test.points})
 			if got := test.condition.State(only(t, h, test.condition), now); got != test.want {
 				t.Errorf("%s, want %s", states[got], states[test.want])
 			}
@@ -252,7 +252,7 @@ func TestBeginnings(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := triggers.NewHistory(grid, test.span, false)
+			h := triggers.NewHistory(grid, test.span, triggers.Shape{})
 			for at := from; !at.After(test.at); at = at.Add(step) {
 				h.Feed(at, []triggers.Point{{V: test.signal(at)}})
 			}
@@ -264,7 +264,7 @@ func TestBeginnings(t *testing.T) {
 				t.Fatal("fires a tick earlier")
 			}
 			breach, impact, found := triggers.Breach{Condition: test.condition, Series: series}.
-				Beginnings(test.at, test.condition.Normal(&key))
+				Beginnings(test.at, triggers.Breach{Condition: test.condition}.Normal(&key))
 			if b, i := breach.Format("15:04:05"), impact.Format("15:04:05"); b != test.breach || i != test.impact || found != test.found {
 				t.Errorf("breach %s, impact %s, found %t; want %s, %s, %t", b, i, found, test.breach, test.impact, test.found)
 			}
@@ -275,12 +275,12 @@ func TestBeginnings(t *testing.T) {
 func TestARunGoesOnThroughTheMissesThatItsWindowAllows(t *testing.T) {
 	c := &triggers.Condition{Comparison: triggers.Above, Limit: 5, For: ten, AtLeast: 0.8}
 	h, now := play(t, time.Hour, tape{"", "1x50 9x20 1x4 9x17"})
-	breach, _, _ := triggers.Breach{Condition: c, Series: only(t, h, c)}.Beginnings(now, c.Normal(nil))
+	breach, _, _ := triggers.Breach{Condition: c, Series: only(t, h, c)}.Beginnings(now, triggers.Breach{Condition: c}.Normal(nil))
 	if want := tick(50); !breach.Equal(want) {
 		t.Errorf("breach began %s, want %s", breach, want)
 	}
 	strict := above(5, ten)
-	breach, _, _ = triggers.Breach{Condition: strict, Series: only(t, h, strict)}.Beginnings(now, strict.Normal(nil))
+	breach, _, _ = triggers.Breach{Condition: strict, Series: only(t, h, strict)}.Beginnings(now, triggers.Breach{Condition: strict}.Normal(nil))
 	if want := tick(74); !breach.Equal(want) {
 		t.Errorf("where none may miss: breach began %s, want %s", breach, want)
 	}
