@@ -67,7 +67,7 @@ func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *fe
 	window := pastWindow{like.expressions, span}
 	f := l.feeds[window]
 	if f == nil {
-		f = newFeed(feedKey{expressions: like.expressions, grid: l.config.Grid}, like.signal, span)
+		f = newFeed(feedKey{expressions: like.expressions, grid: l.config.Grid}, []need{{signal: like.signal, span: span}})
 		l.fetch(ctx, []*feed{f}, l.t, l.t)
 		f.advance(l.t)
 		l.feeds[window] = f

@@ -228,16 +228,21 @@ func (e *Evaluator) observe(ctx context.Context, open []*incident.Record, t time
 	unknown := map[string]time.Time{}
 	for _, r := range open {
 		var o incident.Observation
+		var h holding
+		over := false
+		if r.Hold != nil {
+			h = e.holdBefore(ctx, r, t)
+			over = h.Elapsed+e.config.Grid.Interval >= r.HoldFor()
+		}
 		for i := range r.Findings {
 			f := &r.Findings[i]
-			found := e.byHash[f.Runbook].observe(r, f, t)
+			found := e.byHash[f.Runbook].observe(r, f, t, over)
 			for n := range found.Unknown {
 				found.Unknown[n].Since = since(e.unknown, unknown, r.ID+"\x00"+found.Unknown[n].What, t)
 			}
 			o.Findings = append(o.Findings, found)
 		}
 		if r.Hold != nil {
-			h := e.holdBefore(ctx, r, t)
 			o.Hold = h.Progress
 			holds[r.ID] = holding{o.Hold.Add(t, e.config.Grid.Interval, o.Findings), h.whole}
 		}

@@ -73,7 +73,8 @@ type feed struct {
 	feedKey
 	signal   string // name, for people
 	history  *triggers.History
-	span     time.Duration
+	span     time.Duration // the longest of what is wanted
+	wanted   []want
 	fetched  time.Time // the newest tick that was asked for
 	fresh    bool      // every tick of the span up to fetched was answered
 	refilled time.Time // the tick with which points came in that had been unknown at earlier ticks
@@ -90,8 +91,36 @@ type column struct {
 	points []triggers.Point
 }
 
-func newFeed(key feedKey, signal string, span time.Duration) *feed {
-	return &feed{feedKey: key, signal: signal, span: span, history: triggers.NewHistory(key.grid, span, key.shape())}
+// want is how much of the time before a tick somebody looks at.
+type want struct {
+	span      time.Duration
+	notBefore time.Time
+}
+
+// newFeed makes a feed for all that needs it.
+func newFeed(key feedKey, needs []need) *feed {
+	f := &feed{feedKey: key, signal: needs[0].signal}
+	for _, n := range needs {
+		f.span = max(f.span, n.span)
+		f.wanted = append(f.wanted, want{n.span, n.notBefore})
+	}
+	f.history = triggers.NewHistory(key.grid, f.span, key.shape())
+	return f
+}
+
+// oldest is the first tick that is worth asking for at a target.
+func (f *feed) oldest(target time.Time) time.Time {
+	oldest := target
+	for _, w := range f.wanted {
+		from := target.Add(-w.span)
+		if from.Before(w.notBefore) {
+			from = w.notBefore
+		}
+		if from.Before(oldest) {
+			oldest = from
+		}
+	}
+	return f.grid.Floor(oldest)
 }
 
 // target is the tick of the feed's own grid that it must know at a tick.
@@ -118,7 +147,7 @@ func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
 	}
 	from := target
 	if !f.fresh || !f.fetched.Equal(target.Add(-f.grid.Interval)) {
-		from = f.grid.Floor(target.Add(-f.span))
+		from = f.oldest(target)
 	}
 	if from.Equal(to) {
 		return question{from: from, to: to}, true

@@ -17,6 +17,7 @@ type need struct {
 	signal    string
 	key       feedKey
 	span      time.Duration
+	notBefore time.Time // no points before it are of use; zero: all of the span
 }
 
 // needsOf gives the feeds that a condition reads: the one that follows the ticks, over reach, and those of its baseline.
@@ -28,7 +29,7 @@ func (e *Evaluator) needsOf(s *runbook.Snapshot, c *triggers.Condition, reach fu
 	}
 	x, grid := expressionsOf(signal, c), e.config.Grid
 	// One tick more than a window: the point before a run tells that it began there.
-	needs := []need{{c, signal.Name, feedKey{expressions: x, grid: grid}, reach(x.shape()) + grid.Interval}}
+	needs := []need{{condition: c, signal: signal.Name, key: feedKey{expressions: x, grid: grid}, span: reach(x.shape()) + grid.Interval}}
 	past := c.PastSpan()
 	if past == 0 {
 		return needs
@@ -40,11 +41,11 @@ func (e *Evaluator) needsOf(s *runbook.Snapshot, c *triggers.Condition, reach fu
 		if c.Baseline != nil && !since.IsZero() {
 			span = past
 		}
-		return append(needs, need{c, signal.Name, key, span})
+		return append(needs, need{condition: c, signal: signal.Name, key: key, span: span})
 	}
 	for k := range c.Baseline.Periods {
 		key.ago = time.Duration(k+1)*c.Baseline.SameTime - c.Baseline.Width/2
-		needs = append(needs, need{c, signal.Name, key, past})
+		needs = append(needs, need{condition: c, signal: signal.Name, key: key, span: past})
 	}
 	return needs
 }
@@ -70,12 +71,18 @@ func (e *Evaluator) needs(s *runbook.Snapshot, open []*incident.Record) []need {
 	return all
 }
 
-// bandNeeds gives the feeds of the recovery bands of an incident.
+// bandNeeds gives the feeds of the recovery bands of an incident. A pool that proves one begins at its floor, and a hold
+// before that is all that tells how dense its traffic is.
 func (e *Evaluator) bandNeeds(s *runbook.Snapshot, r *incident.Record) []need {
 	var all []need
 	for _, clause := range bands(&s.Runbook) {
 		for _, c := range clause.Conditions() {
-			all = append(all, e.needsOf(s, c, window(c), r.ImpactStartedAt)...)
+			reach := func(shape triggers.Shape) time.Duration { return c.PoolReach(shape, r.HoldFor()) }
+			needs := e.needsOf(s, c, reach, r.ImpactStartedAt)
+			if len(needs) > 0 {
+				needs[0].notBefore = r.OpenedAt.Add(-max(r.HoldFor(), c.For) - needs[0].key.reads)
+			}
+			all = append(all, needs...)
 		}
 	}
 	return all
@@ -126,24 +133,24 @@ func (e *Evaluator) prepare(open []*incident.Record) {
 // make makes watches and their feeds anew. What was frozen in a watch of the same runbook stays frozen.
 func (e *Evaluator) make(wanted []hashed, inForce int, open map[string][]*incident.Record) {
 	needs := map[string][]need{}
-	spans := map[feedKey]need{}
+	byKey := map[feedKey][]need{}
 	for _, s := range wanted {
 		if needs[s.hash] != nil {
 			continue
 		}
 		needs[s.hash] = e.needs(s.Snapshot, open[s.hash])
 		for _, n := range needs[s.hash] {
-			n.span = max(n.span, spans[n.key].span)
-			spans[n.key] = n
+			byKey[n.key] = append(byKey[n.key], n)
 		}
 	}
-	feeds := make(map[feedKey]*feed, len(spans))
-	for key, n := range spans {
-		if f := e.feeds[key]; f != nil && f.span >= n.span {
-			feeds[key] = f
-			continue
+	feeds := make(map[feedKey]*feed, len(byKey))
+	for key, all := range byKey {
+		f := newFeed(key, all)
+		if had := e.feeds[key]; had != nil && had.span >= f.span {
+			had.wanted = f.wanted
+			f = had
 		}
-		feeds[key] = newFeed(key, n.signal, n.span)
+		feeds[key] = f
 	}
 	before := e.byHash
 	e.feeds, e.watches, e.byHash = feeds, nil, map[string]*watch{}

@@ -89,21 +89,26 @@ func (e *Evaluator) anyBand(r *incident.Record, is func(*feed) bool) bool {
 // past refills the recovery bands of an incident over [from, to] into histories of their own, and gives what each
 // tick of that time found of them. ok is false when the source does not answer.
 func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.Time) (tick func(time.Time) []incident.FindingObservation, ok bool) {
+	byKey := map[feedKey][]need{}
+	needs := make([][]need, len(r.Findings))
+	for i := range r.Findings {
+		needs[i] = e.bandNeeds(r.Findings[i].Snapshot, r)
+		for _, n := range needs[i] {
+			if !n.key.past {
+				n.span = max(n.span, to.Sub(from)+n.condition.For)
+				n.notBefore = from.Add(-max(n.condition.For, r.HoldFor()))
+			}
+			byKey[n.key] = append(byKey[n.key], n)
+		}
+	}
 	all := map[feedKey]*feed{}
+	for key, needs := range byKey {
+		all[key] = newFeed(key, needs)
+	}
 	watches := make([]*watch, len(r.Findings))
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		needs := e.bandNeeds(f.Snapshot, r)
-		for _, n := range needs {
-			span := n.span
-			if !n.key.past {
-				span += to.Sub(from)
-			}
-			if known := all[n.key]; known == nil || known.span < span {
-				all[n.key] = newFeed(n.key, n.signal, span)
-			}
-		}
-		watches[i] = newWatch(f.Snapshot, f.Runbook, needs, all)
+		watches[i] = newWatch(f.Snapshot, f.Runbook, needs[i], all)
 	}
 	feeds := slices.Collect(maps.Values(all))
 	e.fetch(ctx, feeds, to, to)

@@ -99,8 +99,9 @@ func (w *watch) scope(group labels.Labels, breached []triggers.Breached, since t
 	}
 }
 
-// observe says what tick t found of a finding of an open incident.
-func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time) incident.FindingObservation {
+// observe says what tick t found of a finding of an open incident. over says that its hold is over with this tick, if
+// all goes well: then the bands must be proven.
+func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time, over bool) incident.FindingObservation {
 	group := w.group(f.Group)
 	o := incident.FindingObservation{Trigger: group.State}
 	for _, b := range group.Breaches {
@@ -113,6 +114,9 @@ func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time) in
 		o.Unknown = append(o.Unknown, incident.Missing{What: "trigger: " + c.String()})
 	}
 	o.Bands = w.bands(r, f, t)
+	if over {
+		w.prove(&o, r, f, t)
+	}
 	for i, b := range o.Bands {
 		if b.State == incident.BandUnknown {
 			o.Unknown = append(o.Unknown, incident.Missing{What: incident.BandNames[i] + ": " + bands(&w.snapshot.Runbook)[i].String()})
@@ -131,9 +135,22 @@ func (w *watch) bands(r *incident.Record, f *incident.Finding, t time.Time) [3]i
 			continue
 		}
 		state, value := scope.Band(clause, t)
-		found[i] = incident.BandObservation{State: bandStates[state], Value: value}
+		found[i] = incident.BandObservation{State: bandStates[state], Value: value, Dense: scope.Dense(clause, r.HoldFor(), t)}
 	}
 	return found
+}
+
+// prove asks the counts of each band whether they prove it.
+func (w *watch) prove(o *incident.FindingObservation, r *incident.Record, f *incident.Finding, t time.Time) {
+	scope := w.scope(f.Group, w.breached(f, triggers.GroupState{}), r.ImpactStartedAt)
+	for i, clause := range bands(&w.snapshot.Runbook) {
+		if clause == nil {
+			continue
+		}
+		if proven, missing := scope.Prove(clause, r.Floor, r.HoldFor(), t); !proven {
+			o.Bands[i].Unproven = missing
+		}
+	}
 }
 
 var bandStates = map[triggers.BandState]incident.BandState{

@@ -27,7 +27,7 @@ func (d *decision) hold(o Observation) {
 		d.add(*broken, "")
 		return
 	}
-	if progress.Elapsed >= r.HoldFor() && o.held() && o.clear() {
+	if progress.Elapsed >= r.HoldFor() && o.held() && o.clear() && o.proven() {
 		d.add(Resolved{ImpactEndedAt: r.Hold.Since}, "")
 	}
 }
@@ -56,7 +56,7 @@ func (d *decision) broken(progress Progress, o Observation) *HoldBroken {
 		return &HoldBroken{Why: HoldFires}
 	}
 	for band, name := range BandNames {
-		if progress.Missed[band] > d.record.allowedMisses(band, d.policy.Interval) {
+		if progress.Missed[band] > d.record.allowedMisses(band, o, d.policy.Interval) {
 			return &HoldBroken{Why: HoldMissed, Band: name, Value: o.value(band, BandMissed)}
 		}
 	}
@@ -77,14 +77,21 @@ func (r *Record) HoldFor() time.Duration {
 }
 
 // allowedMisses is how many ticks of a hold may be out of a band: those of its strictest finding.
-func (r *Record) allowedMisses(band int, interval time.Duration) int {
+func (r *Record) allowedMisses(band int, o Observation, interval time.Duration) int {
 	fewest := math.MaxInt
 	for i := range r.Findings {
+		usual := 1.0
+		if o.Findings[i].Bands[band].Dense {
+			usual = denseAtLeast
+		}
 		bands := bandsOf(&r.Findings[i].runbook().Recovery)
-		fewest = min(fewest, misses(atLeast(bands[band]), r.HoldFor(), interval))
+		fewest = min(fewest, misses(atLeast(bands[band], usual), r.HoldFor(), interval))
 	}
 	return fewest
 }
+
+// denseAtLeast is the share of ticks at which a ratio of many events must be in band, where the runbook does not say it.
+const denseAtLeast = 0.8
 
 // misses is ⌊(1 - atLeast) · hold / interval⌋, with the language's tolerance of 1e-9: in plain floats 80% of 15m at
 // 15s allows 11 instead of 12.
@@ -116,14 +123,15 @@ func bandsOf(r *runbook.Recovery) [3]runbook.Band {
 	return [3]runbook.Band{r.Key, r.Safety, r.Business}
 }
 
-// atLeast is the share of a hold's ticks at which the band must be held: the strictest that its conditions ask for.
+// atLeast is the share of a hold's ticks at which the band must be held: the strictest that its conditions ask for, usual
+// for one that does not say it.
 // Which of them a tick missed is not known, so one that allows no miss allows none for all.
-func atLeast(band runbook.Band) float64 {
+func atLeast(band runbook.Band, usual float64) float64 {
 	strictest := 0.0
 	for _, condition := range band.Clause.Conditions() {
 		share := condition.AtLeast
 		if share == 0 {
-			share = 1
+			share = usual
 		}
 		strictest = max(strictest, share)
 	}
@@ -143,6 +151,13 @@ func (o Observation) held() bool {
 			}
 		}
 		return false
+	})
+}
+
+// proven tells whether the counts prove every band; until they do, the hold lasts on.
+func (o Observation) proven() bool {
+	return !slices.ContainsFunc(o.Findings, func(f FindingObservation) bool {
+		return slices.ContainsFunc(f.Bands[:], func(b BandObservation) bool { return b.Unproven != "" })
 	})
 }
 

@@ -32,21 +32,24 @@ func TestAtLeastIsTheStrictestOfABand(t *testing.T) {
 		return triggers.Clause{Condition: &triggers.Condition{AtLeast: atLeast}}
 	}
 	for _, test := range []struct {
-		name string
-		all  []triggers.Clause
-		want float64
+		name  string
+		all   []triggers.Clause
+		usual float64
+		want  float64
 	}{
-		{"not written", []triggers.Clause{condition(0)}, 1},
-		{"written", []triggers.Clause{condition(0.8)}, 0.8},
-		{"written twice", []triggers.Clause{condition(0.8), condition(0.9)}, 0.9},
-		{"written twice, the other way round", []triggers.Clause{condition(0.9), condition(0.8)}, 0.9},
-		{"written on one of two", []triggers.Clause{condition(0.8), condition(0)}, 1},
+		{"not written", []triggers.Clause{condition(0)}, 1, 1},
+		{"not written, of many events", []triggers.Clause{condition(0)}, 0.8, 0.8},
+		{"written", []triggers.Clause{condition(0.8)}, 1, 0.8},
+		{"written, of many events", []triggers.Clause{condition(1)}, 0.8, 1},
+		{"written twice", []triggers.Clause{condition(0.8), condition(0.9)}, 1, 0.9},
+		{"written twice, the other way round", []triggers.Clause{condition(0.9), condition(0.8)}, 1, 0.9},
+		{"written on one of two", []triggers.Clause{condition(0.8), condition(0)}, 1, 1},
 	} {
-		if got := atLeast(runbook.Band{Clause: &triggers.Clause{All: test.all}}); got != test.want {
+		if got := atLeast(runbook.Band{Clause: &triggers.Clause{All: test.all}}, test.usual); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
-	if got := atLeast(runbook.Band{None: "nothing measures it"}); got != 1 {
+	if got := atLeast(runbook.Band{None: "nothing measures it"}, 1); got != 1 {
 		t.Errorf("none: %v, want 1", got)
 	}
 }

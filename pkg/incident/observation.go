@@ -58,6 +58,10 @@ const (
 type BandObservation struct {
 	State BandState
 	Value *triggers.Value // of its (first) condition; nil where unknown
+	// Dense says that it is a ratio with so many events in the last hold that noise alone would break most holds.
+	Dense bool
+	// Unproven says what the counts lack to prove the band; empty: nothing, or it was not asked, for the hold is not over.
+	Unproven string
 }
 
 // BandNames names the bands in the order of FindingObservation.Bands.
