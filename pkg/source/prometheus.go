@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -49,6 +50,7 @@ type Prometheus struct {
 	maxSeries            int
 	compress             bool // ask for gzip: saves 12:1, and costs more than it saves on loopback
 	memories             memories
+	ahead                atomic.Int64 // nanoseconds by which the engine's clock was ahead of ours at its last answer
 }
 
 // NewPrometheus makes a client; it connects to nothing yet. An error says which setting is wrong, without its value.
@@ -135,6 +137,16 @@ func (p *Prometheus) Ready(ctx context.Context) error {
 		want: []resultKind{vectorResult}, bounds: bounds{series: 1},
 	})
 	return err
+}
+
+// ClockAhead is how far the engine's clock was ahead of ours at its last answer, to about a second; below zero it was
+// behind. A daemon that asks about a time that the engine has not reached, or has long left, sees nothing.
+func (p *Prometheus) ClockAhead() time.Duration { return time.Duration(p.ahead.Load()) }
+
+func (p *Prometheus) noteClock(response *http.Response) {
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		p.ahead.Store(int64(date.Sub(time.Now().UTC().Truncate(time.Second))))
+	}
 }
 
 // seconds writes a time as Prometheus' API takes it, exact to the millisecond.

@@ -40,6 +40,7 @@ func (p *Prometheus) ask(ctx context.Context, q question) (Answer, error) {
 		return Answer{}, transportError(ctx, q, err)
 	}
 	defer response.Body.Close()
+	p.noteClock(response)
 	body, err := uncompressed(response)
 	if err != nil {
 		return Answer{}, bodyError(ctx, q, response, err)

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/irdaemon/irdaemon/pkg/source"
+	"github.com/irdaemon/irdaemon/pkg/source/engine"
 )
 
 // Config says what is scraped, how often, and where it is kept.
@@ -64,6 +65,7 @@ type Embedded struct {
 	targets []target
 	db      *tsdb.DB
 	engine  *promql.Engine
+	queries *engine.Source // what the engine answers from the database
 	logger  *slog.Logger
 
 	stop    chan struct{}  // closed by Close, ends Run
@@ -88,7 +90,7 @@ func Open(cfg Config) (*Embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the metrics database %s: %w", cfg.Path, err)
 	}
-	engine := promql.NewEngine(promql.EngineOpts{
+	prom := promql.NewEngine(promql.EngineOpts{
 		Logger:                   logger,
 		MaxSamples:               maxSamples,
 		Timeout:                  cfg.Timeout,
@@ -98,7 +100,10 @@ func Open(cfg Config) (*Embedded, error) {
 		EnableNegativeOffset:     true,
 		Parser:                   parser.NewParser(parser.Options{}),
 	})
-	return &Embedded{cfg: cfg, targets: targets, db: db, engine: engine, logger: logger, stop: make(chan struct{})}, nil
+	return &Embedded{
+		cfg: cfg, targets: targets, db: db, engine: prom, logger: logger, stop: make(chan struct{}),
+		queries: &engine.Source{Engine: prom, Storage: db, MaxSeries: cfg.MaxSeries},
+	}, nil
 }
 
 // checked returns the settings with their defaults.
