@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -105,6 +106,6 @@ func (b *Bot) points(series series, from, to, step int64) []source.Point {
 func stored(series series, target labels.Labels) labels.Labels {
 	builder := labels.NewBuilder(series.labels)
 	target.Range(func(l labels.Label) { builder.Set(l.Name, l.Value) })
-	builder.Set(labels.MetricName, series.name)
+	builder.Set(model.MetricNameLabel, series.name)
 	return builder.Labels()
 }

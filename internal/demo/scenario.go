@@ -123,9 +123,6 @@ func (s Scenario) Tell(ctx context.Context, clock Clock, tell func(Line)) error 
 	return nil
 }
 
-// began is when the counters were 0.
-func (s Scenario) began() time.Time { return s.Phases[0].From }
-
 // total is the integral of rate from the beginning to the story time given. It never falls when time goes on, not
 // even by a rounding.
 func (s Scenario) total(rate func(Rates) float64, story time.Time) float64 {

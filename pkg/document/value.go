@@ -69,7 +69,7 @@ func (v Value) resolved() *yaml.Node {
 	return n
 }
 
-// IsMap, IsList, IsText and IsNothing tell the kind of the value.
+// IsMap tells whether the value has keys.
 func (v Value) IsMap() bool { n := v.resolved(); return n != nil && n.Kind == yaml.MappingNode }
 
 // IsList tells whether the value is a list.

@@ -197,10 +197,10 @@ func (d *decoder) result() {
 	if d.null() || !d.expect('[') {
 		return
 	}
-	switch c := d.space(); {
-	case c == ']':
+	switch d.space() {
+	case ']':
 		d.pos++
-	case c == '{':
+	case '{':
 		expected := len(d.memory.order)
 		d.series = make([]Series, 0, expected)
 		d.arena = make([]Point, 0, max(expected, 1))

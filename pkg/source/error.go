@@ -12,6 +12,7 @@ import (
 // Reason says what went wrong with a query, in one of a few words, so that it can be a metric's label.
 type Reason string
 
+// The reasons that there are.
 const (
 	Timeout     Reason = "timeout"     // no whole answer in time, ours or the source's
 	Unreachable Reason = "unreachable" // no connection, or it broke

@@ -126,7 +126,7 @@ func newRetrying(client *http.Client, timeout time.Duration) *retryablehttp.Clie
 		},
 		Backoff: func(_, _ time.Duration, _ int, response *http.Response) time.Duration {
 			// Half of the pause is left to chance, so that the queries of one tick do not all come back at once.
-			return retryAfter(response, pause/2+rand.N(pause/2+1))
+			return retryAfter(response, pause/2+rand.N(pause/2+1)) //nolint:gosec // no secret, only a spread
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}

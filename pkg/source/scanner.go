@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -108,7 +109,7 @@ func (s *scanner) ended() {
 	if s.err != nil {
 		return
 	}
-	if s.readErr == io.EOF || s.readErr == io.ErrUnexpectedEOF {
+	if errors.Is(s.readErr, io.EOF) || errors.Is(s.readErr, io.ErrUnexpectedEOF) {
 		s.fail("it ends in the middle,")
 		return
 	}
@@ -150,7 +151,7 @@ func (s *scanner) finish() {
 			s.fail("%q after its end", c)
 		}
 	}
-	if s.err == nil && s.readErr != io.EOF {
+	if s.err == nil && !errors.Is(s.readErr, io.EOF) {
 		s.ended()
 	}
 }
@@ -346,20 +347,20 @@ func hexRune(raw []byte) rune {
 	}
 	r := rune(0)
 	for _, c := range raw[2:6] {
-		r = r<<4 | rune(hex(c))
+		r = r<<4 | hex(c)
 	}
 	return r
 }
 
 // hex returns the value of a hexadecimal digit, -1 for any other byte.
-func hex(c byte) int {
+func hex(c byte) rune {
 	switch {
 	case '0' <= c && c <= '9':
-		return int(c - '0')
+		return rune(c - '0')
 	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
+		return rune(c-'a') + 10
 	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
+		return rune(c-'A') + 10
 	}
 	return -1
 }

@@ -34,7 +34,7 @@ func parseTarget(address string) (target, error) {
 		model.MetricsPathLabel: model.LabelValue(path),
 	}
 	for name, values := range u.Query() {
-		if !model.LabelName(name).IsValidLegacy() || len(values) != 1 {
+		if !model.LegacyValidation.IsValidLabelName(name) || len(values) != 1 {
 			return nil, fmt.Errorf("embedded targets: %s: the parameter %q; allowed are letters, digits and _, each parameter once", u.Host, name)
 		}
 		t[model.LabelName(model.ParamLabelPrefix+name)] = model.LabelValue(values[0])
