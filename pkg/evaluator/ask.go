@@ -106,6 +106,7 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 		return // cut short: neither answered nor refused
 	}
 	now := e.config.Now()
+	var lost, back []*feed
 	for f, q := range need {
 		own := map[string]answer{}
 		for _, expr := range f.list() {
@@ -113,8 +114,13 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 		}
 		failed := f.err != nil
 		f.take(tick, q, own, now)
-		if e.feeds[f.feedKey] == f { // of one that looks at the past the signal's own tells
-			e.tell(f, failed)
+		switch {
+		case e.feeds[f.feedKey] != f: // of one that looks at the past the signal's own tells
+		case f.err != nil && !failed:
+			lost = append(lost, f)
+		case f.err == nil && failed:
+			back = append(back, f)
 		}
 	}
+	e.tell(lost, back)
 }

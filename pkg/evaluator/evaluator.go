@@ -74,6 +74,7 @@ type Evaluator struct {
 	mu      sync.Mutex // guards what follows
 	inForce []hashed
 	status  Status
+	live    map[string]incident.Live // by incident
 }
 
 // New makes an evaluator. Nothing is evaluated before SetRunbooks and Run.
@@ -213,6 +214,9 @@ func (e *Evaluator) decide(ctx context.Context, t, newest time.Time) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if !e.config.Virtual { // where time is played nobody looks on
+		e.see(open, tick.Observations, t)
 	}
 	if err := e.config.Desk.Tick(ctx, tick); err != nil {
 		return fmt.Errorf("decide the tick: %w", err)

@@ -2,6 +2,8 @@ package evaluator
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -104,12 +106,36 @@ func (e *Evaluator) warn(expr string, warnings []string) {
 	e.log.Warn("the metric source warns", zap.String("query", expr), zap.Strings("warnings", warnings))
 }
 
-// tell logs when a signal goes blind, and when it is seen again.
-func (e *Evaluator) tell(f *feed, failed bool) {
-	switch {
-	case f.err != nil && !failed:
-		e.log.Warn("blind: a query is not answered", zap.String("signal", f.signal), zap.Error(f.err))
-	case f.err == nil && failed:
-		e.log.Info("sight is back", zap.String("signal", f.signal))
+// tell logs which signals a tick has lost from sight, a line for each reason, and which it sees again.
+func (e *Evaluator) tell(lost, back []*feed) {
+	byReason := map[string][]*feed{}
+	for _, f := range lost {
+		reason := reasonOf(f.err)
+		byReason[reason] = append(byReason[reason], f)
 	}
+	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
+		e.log.Warn("blind: queries are not answered", zap.Strings("signals", signalNames(byReason[reason])), zap.String("error", reason))
+	}
+	if len(back) > 0 {
+		e.log.Info("sight is back", zap.Strings("signals", signalNames(back)))
+	}
+}
+
+// reasonOf is why a query failed, without the query: signals that fail for one reason are told in one line.
+func reasonOf(err error) string {
+	var known *source.Error
+	if errors.As(err, &known) && known.Detail != "" {
+		return string(known.Reason) + ": " + known.Detail
+	}
+	return err.Error()
+}
+
+// signalNames names the feeds' signals, each once.
+func signalNames(feeds []*feed) []string {
+	var names []string
+	for _, f := range feeds {
+		names = append(names, f.signal)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

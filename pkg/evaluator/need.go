@@ -55,7 +55,7 @@ func (e *Evaluator) needsOf(s *runbook.Snapshot, c *triggers.Condition, reach fu
 func (e *Evaluator) needs(s *runbook.Snapshot, open []*incident.Record) []need {
 	var all []need
 	for _, c := range s.Runbook.Trigger.Conditions() {
-		all = append(all, e.needsOf(s, c, c.Reach, time.Time{})...)
+		all = append(all, e.needsOf(s, c, e.reach(c), time.Time{})...)
 	}
 	for i := range s.Runbook.Severity.Rules {
 		for _, c := range s.Runbook.Severity.Rules[i].When.Conditions() {
@@ -86,6 +86,11 @@ func (e *Evaluator) bandNeeds(s *runbook.Snapshot, r *incident.Record) []need {
 		}
 	}
 	return all
+}
+
+// reach is that of a condition of the trigger.
+func (e *Evaluator) reach(c *triggers.Condition) func(triggers.Shape) time.Duration {
+	return func(shape triggers.Shape) time.Duration { return c.Reach(e.config.Grid, shape) }
 }
 
 // window is the reach of a condition that is judged by value.
@@ -179,7 +184,7 @@ func (e *Evaluator) make(wanted []hashed, inForce int, open map[string][]*incide
 func (w *watch) freeze(r *incident.Record) {
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Runbook == w.hash {
-			w.trigger.Freeze(f.Group, f.Frozen)
+			w.trigger.Freeze(f.Group, f.Frozen, r.ImpactStartedAt)
 		}
 	}
 }
@@ -187,7 +192,7 @@ func (w *watch) freeze(r *incident.Record) {
 // thaw lets the baselines of a group move again when its trigger is clear and no open incident holds it.
 func (w *watch) thaw(held map[string]bool) {
 	for _, g := range w.groups {
-		if g.State == triggers.Clear && len(g.Frozen) > 0 && !held[incident.FindingKey(w.snapshot.Runbook.Name, g.Group)] {
+		if g.State == triggers.Clear && !held[incident.FindingKey(w.snapshot.Runbook.Name, g.Group)] {
 			w.trigger.Thaw(g.Group)
 		}
 	}

@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -51,9 +52,11 @@ func newWatch(s *runbook.Snapshot, hash string, needs []need, feeds map[feedKey]
 		}
 		key := pastKey{n.condition, n.key.until}
 		past := w.past[key]
-		if n.key.ago > 0 {
+		switch {
+		case n.key.ago > 0 && slices.Contains(past.Periods, f.history): // for several incidents
+		case n.key.ago > 0:
 			past.Periods = append(past.Periods, f.history)
-		} else {
+		default:
 			past.Last = f.history
 		}
 		w.past[key] = past

@@ -9,10 +9,15 @@ func (c *Condition) absentSeries(r Reading, service string) []Series {
 	if r.Past.Last != nil {
 		seen = c.Select(r.Past.Last, service)
 	}
+	known := make(map[string]bool, len(seen))
+	for _, s := range seen {
+		known[groupKey(s.Labels)] = true
+	}
 	now := map[string]Series{}
 	for _, s := range c.Select(r.History, service) {
-		now[groupKey(s.Labels)] = s
-		if r.Past.Last == nil || !hasSeries(seen, s.Labels) {
+		key := groupKey(s.Labels)
+		now[key] = s
+		if !known[key] {
 			seen = append(seen, s)
 		}
 	}
@@ -24,15 +29,6 @@ func (c *Condition) absentSeries(r Reading, service string) []Series {
 		all = append(all, Series{Labels: labels.EmptyLabels(), history: r.History})
 	}
 	return all
-}
-
-func hasSeries(all []Series, l labels.Labels) bool {
-	for _, s := range all {
-		if labels.Equal(s.Labels, l) {
-			return true
-		}
-	}
-	return false
 }
 
 // absentState tells whether a series has been without data for `for`. A query that failed is not absence: its tick is

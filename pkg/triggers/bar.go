@@ -46,9 +46,9 @@ func (c *Condition) bar(base baseline) (b bar, ok bool) {
 		b.add(false, c.Low)
 		b.add(true, c.High)
 	case Rises:
-		b.add(false, max(c.Limit*v, v+c.MinDelta))
+		b.add(false, changed(v, max(v+(c.Limit-1)*math.Abs(v), v+c.MinDelta), math.Inf(1)))
 	case Falls:
-		b.add(true, min((1-c.Limit)*v, v-c.MinDelta))
+		b.add(true, changed(v, min(v-c.Limit*math.Abs(v), v-c.MinDelta), math.Inf(-1)))
 	case Within:
 		c.within(&b, v)
 	}
@@ -56,6 +56,15 @@ func (c *Condition) bar(base baseline) (b bar, ok bool) {
 		b.sides[i].harmless = c.harmless(b.sides[i], base)
 	}
 	return b, true
+}
+
+// changed is the limit of what rises or falls. Twice nothing is nothing: where the limit is the baseline itself, it lies
+// just beyond, or a value that stands still would be past it.
+func changed(usual, limit, towards float64) float64 {
+	if limit == usual {
+		return math.Nextafter(usual, towards)
+	}
+	return limit
 }
 
 // within asks for a value that is not worse than a share off its baseline; worse says which side counts.
@@ -143,7 +152,7 @@ const enoughToSpeak = 5
 func (b *bar) speaks(n float64) bool {
 	for i := range b.n {
 		limit := b.sides[i].limit
-		if n*limit < enoughToSpeak || n*(1-limit) < enoughToSpeak {
+		if !atLeast(n*limit, enoughToSpeak) || !atLeast(n*(1-limit), enoughToSpeak) {
 			return false
 		}
 	}
@@ -157,6 +166,18 @@ func (b *bar) chance(c counts) float64 {
 		worst = max(worst, b.sides[i].chance(c, b.phi))
 	}
 	return worst
+}
+
+// says tells whether counts say at least as much as others against every harmless share: with no fewer bad events and no
+// more good ones.
+func (b *bar) says(c, than counts) bool {
+	for i := range b.n {
+		s := b.sides[i]
+		if s.bad(c) < s.bad(than) || c.n-s.bad(c) > than.n-s.bad(than) {
+			return false
+		}
+	}
+	return true
 }
 
 // leastBad is the smallest number of bad events that any side counts.

@@ -3,8 +3,6 @@ package triggers
 import (
 	"slices"
 	"time"
-
-	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Reading is where the points of a condition come from.
@@ -54,14 +52,29 @@ func (c *Condition) PastGrid(grid Grid, shape Shape) Grid {
 	return Grid{Interval: time.Duration(grid.Steps(step)) * grid.Interval, Phase: grid.Phase}
 }
 
-// usual is the baselines of the series of a condition, kept until the grid of the past moves on.
+// usual is the baselines of the series of a condition, kept until the past moves on.
 type usual struct {
 	condition *Condition
 	past      Past
 	versions  []uint64
 	series    []map[string]Series // of Last, or of each period, by label set
-	tick      int64
+	asOf      []instant           // of each of them
+	since     time.Time
 	known     map[string]baseline
+	scratch   scratch
+}
+
+// scratch is room that one baseline after the other is reckoned in.
+type scratch struct {
+	points []pastPoint
+	counts []counts
+	values []float64
+}
+
+// instant is the newest tick of a history that counts, and what the history had been fed when it was looked at.
+type instant struct {
+	end int64
+	fed uint64
 }
 
 // histories gives Last or the periods.
@@ -72,115 +85,139 @@ func (p Past) histories() []*History {
 	return p.Periods
 }
 
-func newUsual(c *Condition, past Past) *usual { return &usual{condition: c, past: past} }
+func newUsual(c *Condition, past Past) *usual {
+	all := past.histories()
+	return &usual{
+		condition: c, past: past, versions: make([]uint64, len(all)),
+		series: make([]map[string]Series, len(all)), asOf: make([]instant, len(all)), known: map[string]baseline{},
+	}
+}
 
-// of gives the baseline of a series at t; pick selects the series of a history of the past.
-func (u *usual) of(l labels.Labels, t time.Time, pick func(*History) []Series) baseline {
-	histories := u.past.histories()
-	if u.condition.Baseline == nil || len(histories) == 0 {
+// of gives the baseline of the series with that key at t; pick selects the series of a history of the past. Periods that
+// reach beyond since, when the impact of an open incident began, are skipped; zero: none.
+func (u *usual) of(key string, t, since time.Time, pick func(*History) []Series) baseline {
+	if u.condition.Baseline == nil || len(u.series) == 0 {
 		return baseline{}
 	}
-	u.refresh(histories, t, pick)
-	key := groupKey(l)
+	u.refresh(t, since, pick)
 	b, ok := u.known[key]
 	if !ok {
-		b = u.compute(key, t)
+		b = u.compute(key, t, since)
 		u.known[key] = b
 	}
 	return b
 }
 
-func (u *usual) refresh(histories []*History, t time.Time, pick func(*History) []Series) {
-	tick := histories[0].tick(t.Add(-u.condition.For))
-	changed := len(u.series) != len(histories)
-	for i, h := range histories {
-		changed = changed || u.versions[i] != h.version
-	}
-	if changed {
-		u.series, u.versions = make([]map[string]Series, len(histories)), make([]uint64, len(histories))
-		for i, h := range histories {
-			u.versions[i] = h.version
-			u.series[i] = map[string]Series{}
+func (u *usual) refresh(t, since time.Time, pick func(*History) []Series) {
+	changed := !since.Equal(u.since)
+	u.since = since
+	for i := range u.series {
+		h := u.past.Last
+		if h == nil {
+			h = u.past.Periods[i]
+		}
+		if u.series[i] == nil || u.versions[i] != h.version {
+			u.versions[i], u.series[i], changed = h.version, map[string]Series{}, true
 			for _, s := range pick(h) {
 				u.series[i][groupKey(s.Labels)] = s
 			}
 		}
+		now := instant{h.tick(u.end(i, t)), h.fed}
+		changed = changed || now != u.asOf[i]
+		u.asOf[i] = now
 	}
-	if changed || tick != u.tick || u.known == nil {
-		u.tick, u.known = tick, map[string]baseline{}
+	if changed {
+		clear(u.known)
 	}
 }
 
-func (u *usual) compute(key string, t time.Time) baseline {
+// end is where the time that `last` names ends, or the nth period.
+func (u *usual) end(n int, t time.Time) time.Time {
+	c := u.condition
+	if u.past.Last != nil {
+		return t.Add(-c.For)
+	}
+	return t.Add(c.Baseline.Width/2 - time.Duration(n+1)*c.Baseline.SameTime)
+}
+
+func (u *usual) compute(key string, t, since time.Time) baseline {
 	if u.past.Last != nil {
 		s, ok := u.series[0][key]
 		if !ok {
 			return baseline{}
 		}
-		return u.condition.lastBaseline(s, t.Add(-u.condition.For))
+		return u.condition.lastBaseline(s, u.asOf[0].end, &u.scratch)
 	}
-	return u.condition.sameTimeBaseline(key, u.series, t)
+	periods := make([]pastPeriod, 0, len(u.series))
+	for i := range u.series {
+		s, ok := u.series[i][key]
+		if ok && (since.IsZero() || !u.end(i, t).After(since)) {
+			periods = append(periods, pastPeriod{s, u.asOf[i].end})
+		}
+	}
+	return u.condition.sameTimeBaseline(periods, &u.scratch)
 }
 
-// lastBaseline is the median of the time that ended at end: of a query's points; of a ratio's blocks, for the median
+// pastPeriod is a series of a period of the past, and the last tick of it.
+type pastPeriod struct {
+	Series
+	end int64
+}
+
+// lastBaseline is the median of the time that ended with a tick: of a query's points; of a ratio's blocks, for the median
 // of thin points is 0 of 1.
-func (c *Condition) lastBaseline(s Series, end time.Time) baseline {
+func (c *Condition) lastBaseline(s Series, last int64, room *scratch) baseline {
 	h := s.history
-	last := h.tick(end)
 	n := h.grid.Steps(c.Baseline.Last)
-	points := s.between(last-n+1, last)
+	points := room.between(s, last-n+1, last)
 	if float64(len(points)) < baselineShare*float64(n) {
 		return baseline{}
 	}
 	if !h.shape.Ratio {
-		return baseline{value: medianValue(points), phi: 1, known: true}
+		return baseline{value: room.median(points), phi: 1, known: true}
 	}
 	total := sum(points)
 	if total.n < baselineEvents {
 		return baseline{}
 	}
-	all := make([]counts, len(points))
-	for i, p := range points {
-		all[i] = p.counts
+	all := room.counts[:0]
+	for _, p := range points {
+		all = append(all, p.counts)
 	}
+	room.counts = all
 	return baseline{value: blockMedian(points, last-n+1, n, total), phi: dispersion(all), known: true}
 }
 
 // sameTimeBaseline is the median over periods: of a query's medians, of a ratio's shares, each over its width. A period
 // without data enough is left out.
-func (c *Condition) sameTimeBaseline(key string, periods []map[string]Series, t time.Time) baseline {
+func (c *Condition) sameTimeBaseline(periods []pastPeriod, room *scratch) baseline {
 	var values []float64
 	var all []counts
-	for k, series := range periods {
-		s, ok := series[key]
-		if !ok {
-			continue
-		}
-		middle := t.Add(-time.Duration(k+1) * c.Baseline.SameTime)
-		last := s.history.tick(middle.Add(c.Baseline.Width / 2))
+	ratio, total := false, counts{}
+	for _, s := range periods {
 		n := s.history.grid.Steps(c.Baseline.Width)
-		points := s.between(last-n+1, last)
+		points := room.between(s.Series, s.end-n+1, s.end)
 		if float64(len(points)) < baselineShare*float64(n) {
 			continue
 		}
-		if !s.history.shape.Ratio {
-			values = append(values, medianValue(points))
+		if ratio = s.history.shape.Ratio; !ratio {
+			values = append(values, room.median(points))
 			continue
 		}
-		if total := sum(points); total.n > 0 {
-			values = append(values, total.share())
+		if period := sum(points); period.n > 0 {
+			values, total = append(values, period.share()), total.add(period)
 		}
 		for _, p := range points {
 			all = append(all, p.counts)
 		}
 	}
-	if len(values) == 0 {
+	if len(values) == 0 || ratio && total.n < baselineEvents {
 		return baseline{}
 	}
 	return baseline{value: median(values), phi: dispersion(all), known: true}
 }
 
-// past is a known point of the past.
+// pastPoint is a known point of the past.
 type pastPoint struct {
 	counts
 	tick int64
@@ -188,13 +225,14 @@ type pastPoint struct {
 }
 
 // between gives the known points of the ticks from first to last, those of no event included.
-func (s Series) between(first, last int64) []pastPoint {
-	points := make([]pastPoint, 0, last-first+1)
+func (room *scratch) between(s Series, first, last int64) []pastPoint {
+	points := room.points[:0]
 	for i := first; i <= last; i++ {
 		if p := s.at(i); p.state != isNoData {
 			points = append(points, pastPoint{counts{p.bad, p.of}, i, p.v})
 		}
 	}
+	room.points = points
 	return points
 }
 
@@ -214,12 +252,14 @@ func blockMedian(points []pastPoint, first, n int64, total counts) float64 {
 	if blocks < fewestBlocks {
 		return total.share()
 	}
-	sums := make([]counts, blocks)
+	var room [mostBlocks]counts
+	sums := room[:blocks]
 	for _, p := range points {
 		i := min(int((p.tick-first)*int64(blocks)/n), blocks-1)
 		sums[i] = sums[i].add(p.counts)
 	}
-	var shares []float64
+	var shareRoom [mostBlocks]float64
+	shares := shareRoom[:0]
 	for _, s := range sums {
 		if s.n > 0 {
 			shares = append(shares, s.share())
@@ -228,11 +268,12 @@ func blockMedian(points []pastPoint, first, n int64, total counts) float64 {
 	return median(shares)
 }
 
-func medianValue(points []pastPoint) float64 {
-	values := make([]float64, len(points))
-	for i, p := range points {
-		values[i] = p.v
+func (room *scratch) median(points []pastPoint) float64 {
+	values := room.values[:0]
+	for _, p := range points {
+		values = append(values, p.v)
 	}
+	room.values = values
 	return median(values)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
@@ -73,17 +74,31 @@ func BenchmarkShare(b *testing.B) {
 	b.ReportMetric(float64(b.N)*benchSeries/b.Elapsed().Seconds(), "points/s")
 }
 
-// BenchmarkHistoryBytes tells what a segment's window of 10 minutes at 15 seconds takes, its label set apart.
+// BenchmarkHistoryBytes tells what a segment's window of 10 minutes at 15 seconds takes, its label set apart; and what the
+// pools of evidence add to that.
 func BenchmarkHistoryBytes(b *testing.B) {
-	for _, ratio := range []bool{false, true} {
-		b.Run(fmt.Sprintf("ratio=%t", ratio), func(b *testing.B) {
-			points := benchPoints(0.1, ratio)
+	const segments = 100_000
+	points := make([]triggers.Point, segments)
+	for i := range points {
+		points[i] = triggers.Point{Labels: segment(fmt.Sprintf("service=s%d,tier=paid,lang=l%d", i/10, i%10)), V: 1, Of: 10}
+	}
+	ratio := triggers.Shape{Ratio: true, Reads: reads}
+	for _, bench := range []struct {
+		name  string
+		shape triggers.Shape
+		span  time.Duration
+	}{
+		{"query", triggers.Shape{}, ten},
+		{"ratio, by value", ratio, ten},
+		{"ratio, by evidence", ratio, above(0.1, ten).Reach(grid, ratio)},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
 			var bytes float64
 			for b.Loop() {
 				before := allocated()
-				h := triggers.NewHistory(grid, ten+step, triggers.Shape{Ratio: ratio})
+				h := triggers.NewHistory(grid, bench.span, bench.shape)
 				h.Feed(start, points)
-				bytes = float64(allocated()-before) / benchSeries
+				bytes = float64(allocated()-before) / segments
 				runtime.KeepAlive(h)
 			}
 			b.ReportMetric(bytes, "B/segment")
@@ -97,4 +112,56 @@ func allocated() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkEvidence judges one tick of ratios as a trigger with `range: 5m` and a baseline sees them: thin and dense,
+// usual and past the limit.
+func BenchmarkEvidence(b *testing.B) {
+	for _, bench := range []struct {
+		name    string
+		bad, of float64
+	}{
+		{"dense, usual", 40, 1000}, {"dense, past the limit", 200, 1000},
+		{"thin, usual", 0, 5}, {"thin, past the limit", 2, 5},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			points := benchPoints(bench.bad, true)
+			for i := range points {
+				points[i].Of = bench.of
+			}
+			c := relative(triggers.Rises, 2, triggers.Baseline{Last: day}, minDelta(0.02))
+			c.Signal = "s"
+			shape := triggers.Shape{Ratio: true, Reads: reads}
+			h, before := triggers.NewHistory(grid, c.Reach(grid, shape), shape), triggers.NewHistory(c.PastGrid(grid, shape), day+ten, shape)
+			usual := benchPoints(40, true)
+			for i := range usual {
+				usual[i].Of = 1000
+			}
+			own := c.PastGrid(grid, shape)
+			for i := 290; i >= 0; i-- {
+				before.Feed(tick(0).Add(-time.Duration(i)*own.Interval), usual)
+			}
+			clause := leafOf(&c)
+			trigger := triggers.NewTrigger(&clause, nil, "", func(*triggers.Condition) triggers.Reading {
+				return triggers.Reading{History: h, Past: triggers.Past{Last: before}}
+			})
+			n := 0
+			feed := func() {
+				h.Feed(tick(n), points)
+				if at := tick(n); own.Floor(at).Equal(at) {
+					before.Feed(at, usual)
+				}
+				trigger.Judge(tick(n))
+				n++
+			}
+			for range 300 {
+				feed()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				feed()
+			}
+			b.ReportMetric(float64(b.N)*benchSeries/b.Elapsed().Seconds(), "points/s")
+		})
+	}
 }

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"math"
+	"sort"
 	"time"
 )
 
@@ -77,9 +78,10 @@ func (s Series) pool(tick int64, step int64, k int) pool {
 
 // ratioHolds is the evidence rule of a trigger on a ratio: every point that speaks alone is past the limit for `for`;
 // so are the oldest point and the whole of `for`; some window between `for` and `widen_to` has bad events enough that
-// chance would hardly show them, were the share harmless; and no single range carries that verdict.
+// chance would hardly show them, were the share harmless; and no single range carries that verdict. Evidence beside a No
+// says that events were too few: all but the last of that is so.
 func (c *Condition) ratioHolds(s Series, tick int64, b *bar) (Verdict, Evidence) {
-	if !s.look(tick, c.For, nil).known {
+	if !s.known(tick, c.For) {
 		return Unknown, Evidence{}
 	}
 	oldest := s.at(tick - s.history.grid.Steps(c.For))
@@ -90,17 +92,18 @@ func (c *Condition) ratioHolds(s Series, tick int64, b *bar) (Verdict, Evidence)
 		return No, Evidence{}
 	}
 	var p pool
-	best := Evidence{Chance: 1}
+	var best Evidence
 	for k := 1; k <= largest; k++ {
 		p.add(s.at(tick - int64(k-1)*step))
-		if k < smallest || !p.enough() || b.leastBad(p.counts) < leastBadEvents || !b.pastCounts(p.counts) {
+		if k < smallest || !p.enough() || p.n == 0 {
 			continue
 		}
 		chance := b.chance(p.counts)
-		if chance < best.Chance {
+		if best.Over == 0 || chance < best.Chance {
 			best = evidence(p, b, chance, time.Duration(k)*reads)
 		}
-		if chance <= c.alpha() && c.spread(s, tick, k, smallest, p.counts, b) {
+		if chance <= c.alpha() && atLeast(b.leastBad(p.counts), leastBadEvents) && b.pastCounts(p.counts) &&
+			c.spread(s, tick, step, k, smallest, p.counts, b) {
 			return Yes, evidence(p, b, chance, time.Duration(k)*reads)
 		}
 	}
@@ -117,45 +120,67 @@ func (c *Condition) lasts(s Series, tick, step int64, smallest int, b *bar) bool
 	return p.enough() && b.pastCounts(p.counts)
 }
 
-// spokenFor tells whether enough of the points of `for` that speak alone are past the limit, the last point among
-// them if it speaks. Thin points have no vote.
+// spokenFor tells whether enough of the points of `for` that speak alone are past the limit, the last value among them
+// if it speaks. Thin points have no vote.
 func (c *Condition) spokenFor(s Series, tick int64, b *bar) bool {
-	speaking, past := 0, 0
+	speaking, past, last := 0, 0, true
 	for i := tick - s.history.grid.Steps(c.For); i <= tick; i++ {
 		p := s.at(i)
-		if p.state != isValue || !b.speaks(p.of) {
+		if p.state != isValue {
+			continue
+		}
+		last = true
+		if !b.speaks(p.of) {
 			continue
 		}
 		speaking++
-		if b.past(p.v) {
+		if last = b.past(p.v); last {
 			past++
-		} else if i == tick {
+		} else if c.atLeastShare() >= 1 {
 			return false
 		}
 	}
-	return float64(past) >= c.atLeastShare()*float64(speaking)-tolerance
+	return last && float64(past) >= c.atLeastShare()*float64(speaking)-tolerance
 }
 
 // spread tells whether no single range carries the verdict: without any point that lies whole inside the pool, the rest
 // is past the limit too and keeps half of the evidence.
-func (c *Condition) spread(s Series, tick int64, k, smallest int, total counts, b *bar) bool {
-	reads := s.history.reads()
-	if c.For < 2*reads && k == smallest {
+func (c *Condition) spread(s Series, tick, step int64, k, smallest int, total counts, b *bar) bool {
+	if c.For < 2*s.history.reads() && k == smallest {
 		return true
 	}
 	limit := math.Sqrt(c.alpha())
-	inside := int64(time.Duration(k-1) * reads / s.history.grid.Interval)
-	for i := tick - inside; i <= tick; i++ {
+	var passed counts // a rest that is past the limit and keeps half of the evidence
+	stride := int64(1)
+	if time.Duration(step)*s.history.grid.Interval != s.history.reads() {
+		stride = step // the pool has holes, and no other points than its own lie whole inside
+	}
+	for i := tick - int64(k-1)*step; i <= tick; i += stride {
 		p := s.at(i)
 		if p.state != isValue {
 			continue
 		}
 		rest := total.less(counts{p.bad, p.of})
+		if passed.n > 0 && b.says(rest, passed) {
+			continue
+		}
 		if !b.pastCounts(rest) || b.chance(rest) > limit {
 			return false
 		}
+		passed = rest
 	}
 	return true
+}
+
+// Enough is how many bad events of as many as the breach has would be enough to fire. Where it has them, and is thin all
+// the same, a single range has most of them.
+func (b Breach) Enough() float64 {
+	s, phi, of := b.held().sides[0], b.held().phi, b.Evidence.Of
+	enough := func(bad float64) bool {
+		return bad >= s.share(s.limit)*of && chanceOfAtLeast(bad/phi, of/phi, s.harmless) <= b.Condition.alpha()
+	}
+	most := int(math.Ceil(of))
+	return max(leastBadEvents, float64(sort.Search(most, func(bad int) bool { return enough(float64(bad)) })))
 }
 
 func evidence(p pool, b *bar, chance float64, over time.Duration) Evidence {
@@ -171,17 +196,21 @@ func evidence(p pool, b *bar, chance float64, over time.Duration) Evidence {
 // the good side. Without this a thin trigger goes off several times in one incident. No events at all are clear only
 // after a whole widen_to of them: after a failover nothing flows there any more.
 func (c *Condition) ratioClears(s Series, tick int64, b *bar) bool {
-	ticks := s.history.grid.Steps(c.clearsFor())
-	for i := tick - ticks; i <= tick; i++ {
-		p := s.at(i)
-		if p.state == isValue && b.speaks(p.of) && !c.clear(b, p.v) {
-			return false
-		}
-	}
 	if !c.poolIsClear(s, tick, b) {
 		return false
 	}
-	for i := tick - ticks; i < tick; i++ {
+	from := tick - s.history.grid.Steps(c.clearsFor())
+	for i := from; i <= tick; i++ {
+		if p := s.at(i); p.state == isValue && b.speaks(p.of) && !c.clear(b, p.v) {
+			return false
+		}
+	}
+	steps := s.history.grid.Steps(c.For)
+	for i := from; i < tick; i++ {
+		// What does not hold for the first of its reasons, as nearly always, need not be asked for the others.
+		if oldest := s.at(i - steps); oldest.state != isValue || !b.past(oldest.v) {
+			continue
+		}
 		if v, _ := c.ratioHolds(s, i, b); v == Yes {
 			return false
 		}

@@ -23,22 +23,28 @@ type History struct {
 	shape    Shape
 	length   int64  // ticks kept
 	newest   int64  // the newest tick that is over; noTick: none
-	answered []bool // by slot: the tick was fed, if only with no point at all
+	place    int    // of newest in the rings
+	answered []bool // by place: the tick was fed, if only with no point at all
 	segments []*segment
-	byHash   map[uint64][]*segment
-	next     int    // where the next point's segment probably stands: answers keep their order
-	version  uint64 // rises when a segment is added or dropped
+	byHash   map[uint64]*segment // the first of those with that hash
+	next     int                 // where the next point's segment probably stands: answers keep their order
+	version  uint64              // rises when a segment is added or dropped
+	fed      uint64              // rises when points come in
+
+	rings []float64 // room for the next segments' rings
+	spare []segment // and for themselves
 }
 
 // segment is a ring of points, two numbers a tick for a ratio. What lies beyond written is no data.
 type segment struct {
 	labels    labels.Labels
-	values    []float64
-	of        []float64
-	index     int   // in History.segments
-	written   int64 // the newest tick in the ring
-	first     int64 // the oldest tick that may have a point; born moves it on
+	ring      []float64
+	same      *segment // the next one with the same hash
+	written   int64    // the newest tick in the ring
+	unbroken  int64    // from here to written every tick has a point
+	first     int64    // the oldest tick that may have a point; born moves it on
 	lastKnown int64
+	index     int // in History.segments
 }
 
 // noTick is older than every tick.
@@ -57,6 +63,13 @@ type Shape struct {
 // two tells whether a point is two numbers.
 func (s Shape) two() bool { return s.Ratio || s.Traffic }
 
+func (s Shape) numbers() int {
+	if s.two() {
+		return 2
+	}
+	return 1
+}
+
 // NewHistory keeps the points of the last span, both ends included.
 func NewHistory(grid Grid, span time.Duration, shape Shape) *History {
 	length := grid.Steps(span) + 1
@@ -66,7 +79,7 @@ func NewHistory(grid Grid, span time.Duration, shape Shape) *History {
 		length:   length,
 		answered: make([]bool, length),
 		newest:   noTick,
-		byHash:   map[uint64][]*segment{},
+		byHash:   map[uint64]*segment{},
 	}
 }
 
@@ -86,46 +99,76 @@ func (h *History) Feed(t time.Time, points []Point) {
 	again := tick <= h.newest
 	if again {
 		h.erase(tick)
+	} else {
+		h.turn(tick)
 	}
+	h.fed++
 	h.next = 0
-	for _, p := range points {
-		v, of, known := h.clean(p)
-		if known {
-			h.segment(p.Labels, tick).write(tick, v, of)
-		}
-	}
-	if !again {
-		h.Pass(t)
-	}
 	if tick > h.newest-h.length {
-		h.answered[slot(tick, h.length)] = true
+		for _, p := range points {
+			if v, of, known := h.clean(p); known {
+				h.write(h.segment(p.Labels, tick), tick, v, of)
+			}
+		}
+		h.answered[h.slot(tick)] = true
 	}
-	if again {
-		h.drop()
-	}
+	h.drop()
 }
 
 // Pass says that tick t is over. What was fed of it stands; where nothing was, there is no data.
 func (h *History) Pass(t time.Time) {
-	tick := h.tick(t)
-	if tick <= h.newest {
-		return
+	if tick := h.tick(t); tick > h.newest {
+		h.turn(tick)
+		h.drop()
 	}
-	for i := max(h.newest+1, tick-h.length+1); i <= tick; i++ {
-		h.answered[slot(i, h.length)] = false
-	}
-	h.newest = tick
-	h.drop()
 }
+
+// turn moves the rings on to a tick.
+func (h *History) turn(tick int64) {
+	for i := max(h.newest+1, tick-h.length+1); i <= tick; i++ {
+		h.answered[modulo(i, h.length)] = false
+	}
+	h.newest, h.place = tick, modulo(tick, h.length)
+}
+
+// slot is the place of a tick that the history keeps.
+func (h *History) slot(tick int64) int {
+	slot := h.place - int(h.newest-tick)
+	if slot < 0 {
+		slot += int(h.length)
+	}
+	return slot
+}
+
+// modulo is the place of a tick in a ring. Ticks before the epoch are below zero.
+func modulo(tick, length int64) int {
+	slot := int(tick % length)
+	if slot < 0 {
+		slot += int(length)
+	}
+	return slot
+}
+
+// keeps tells whether the history reaches from a tick to now.
+func (h *History) keeps(tick int64) bool { return tick <= h.newest && tick > h.newest-h.length }
 
 // wasAnswered tells whether the source said anything of a tick, if only that there is nothing.
 func (h *History) wasAnswered(tick int64) bool {
-	return tick <= h.newest && tick > h.newest-h.length && h.answered[slot(tick, h.length)]
+	return h.keeps(tick) && h.answered[h.slot(tick)]
 }
 
 func (h *History) erase(tick int64) {
 	for _, s := range h.segments {
-		s.erase(tick)
+		if !h.known(s, tick) {
+			continue
+		}
+		s.ring[h.slot(tick)*h.shape.numbers()] = noData
+		if tick >= s.unbroken {
+			s.unbroken = tick + 1
+		}
+		for s.lastKnown > h.newest-h.length && !h.known(s, s.lastKnown) {
+			s.lastKnown--
+		}
 	}
 }
 
@@ -135,7 +178,7 @@ func (h *History) clean(p Point) (v, of float64, known bool) {
 	if math.IsNaN(p.V) || math.IsInf(p.V, 0) {
 		return 0, 0, false
 	}
-	if h.shape.Traffic && (math.IsNaN(p.Of) || math.IsInf(p.Of, 0)) {
+	if h.shape.Traffic && (math.IsNaN(p.Of) || math.IsInf(p.Of, 0) || p.Of < 0) {
 		return p.V, 0, true // no traffic that anybody knows of
 	}
 	if !h.shape.Ratio {
@@ -161,48 +204,55 @@ func (h *History) segment(l labels.Labels, tick int64) *segment {
 		return h.segments[h.next-1]
 	}
 	key := l.Hash()
-	for _, s := range h.byHash[key] {
+	for s := h.byHash[key]; s != nil; s = s.same {
 		if labels.Equal(s.labels, l) {
 			h.next = s.index + 1
 			return s
 		}
 	}
-	s := &segment{
-		labels: l, values: make([]float64, h.length), index: len(h.segments),
-		written: tick - h.length, first: tick, lastKnown: tick,
-	}
-	if h.shape.two() {
-		s.of = make([]float64, h.length)
+	s := h.room()
+	*s = segment{
+		labels: l, ring: s.ring, same: h.byHash[key], index: len(h.segments),
+		written: tick - h.length, unbroken: tick, first: tick, lastKnown: tick,
 	}
 	h.segments = append(h.segments, s)
-	h.byHash[key] = append(h.byHash[key], s)
+	h.byHash[key] = s
 	h.version++
 	return s
 }
 
-func (s *segment) slot(tick int64) int { return slot(tick, int64(len(s.values))) }
+// roomFor is how many segments room is made for at once: many small pieces of memory take more than they hold.
+const roomFor = 16
 
-// slot is the place of a tick in a ring. Ticks before the epoch are below zero.
-func slot(tick, length int64) int {
-	slot := int(tick % length)
-	if slot < 0 {
-		slot += int(length)
+// room gives a segment with a ring of its own.
+func (h *History) room() *segment {
+	numbers := int(h.length) * h.shape.numbers()
+	if len(h.spare) == 0 {
+		n := min(roomFor, len(h.segments)+1)
+		h.spare, h.rings = make([]segment, n), make([]float64, n*numbers)
 	}
-	return slot
+	s := &h.spare[0]
+	s.ring = h.rings[:numbers:numbers]
+	h.spare, h.rings = h.spare[1:], h.rings[numbers:]
+	return s
 }
 
-func (s *segment) write(tick int64, v, of float64) {
-	length := int64(len(s.values))
-	if tick <= s.written-length {
-		return
+// write puts a point into a ring, at a tick that the history keeps.
+func (h *History) write(s *segment, tick int64, v, of float64) {
+	numbers := h.shape.numbers()
+	for missing := max(s.written+1, h.newest-h.length+1); missing < tick; missing++ {
+		s.ring[h.slot(missing)*numbers] = noData
 	}
-	for missing := max(s.written+1, tick-length+1); missing < tick; missing++ {
-		s.values[s.slot(missing)] = noData
+	i := h.slot(tick) * numbers
+	s.ring[i] = v
+	if numbers > 1 {
+		s.ring[i+1] = of
 	}
-	slot := s.slot(tick)
-	s.values[slot] = v
-	if s.of != nil {
-		s.of[slot] = of
+	switch {
+	case tick > s.written+1:
+		s.unbroken = tick
+	case tick == s.unbroken-1:
+		s.unbroken = tick
 	}
 	s.written = max(s.written, tick)
 	s.first = min(s.first, tick)
@@ -210,24 +260,14 @@ func (s *segment) write(tick int64, v, of float64) {
 }
 
 // known tells whether the ring has a point of that tick.
-func (s *segment) known(tick int64) bool {
-	return tick <= s.written && tick > s.written-int64(len(s.values)) && !math.IsNaN(s.values[s.slot(tick)])
+func (h *History) known(s *segment, tick int64) bool {
+	return tick <= s.written && h.keeps(tick) && !math.IsNaN(s.ring[h.slot(tick)*h.shape.numbers()])
 }
 
-func (s *segment) erase(tick int64) {
-	if !s.known(tick) {
-		return
-	}
-	s.values[s.slot(tick)] = noData
-	for s.lastKnown > s.written-int64(len(s.values)) && !s.known(s.lastKnown) {
-		s.lastKnown--
-	}
-}
-
-// born is the oldest tick from oldest on of which the segment has a point.
-func (s *segment) born(oldest int64) int64 {
-	s.first = max(s.first, oldest)
-	for s.first < s.lastKnown && !s.known(s.first) {
+// born is the oldest tick of which the history has a point of the segment.
+func (h *History) born(s *segment) int64 {
+	s.first = max(s.first, h.newest-h.length+1)
+	for s.first < s.lastKnown && !h.known(s, s.first) {
 		s.first++
 	}
 	return s.first
@@ -242,37 +282,50 @@ func (h *History) drop() {
 			kept = append(kept, s)
 			continue
 		}
-		key := s.labels.Hash()
-		list := h.byHash[key]
-		for i := range list {
-			if list[i] == s {
-				h.byHash[key] = append(list[:i:i], list[i+1:]...)
-				break
-			}
-		}
-		if len(h.byHash[key]) == 0 {
-			delete(h.byHash, key)
-		}
+		h.forget(s)
 		h.version++
 	}
 	clear(h.segments[len(kept):])
 	h.segments = kept
 }
 
+func (h *History) forget(gone *segment) {
+	key := gone.labels.Hash()
+	at := h.byHash[key]
+	if at != gone {
+		for at.same != gone {
+			at = at.same
+		}
+		at.same = gone.same
+		return
+	}
+	if gone.same == nil {
+		delete(h.byHash, key)
+		return
+	}
+	h.byHash[key] = gone.same
+}
+
 // at gives the point of a segment at a tick.
 func (h *History) at(s *segment, tick int64) point {
-	if tick > h.newest || tick <= h.newest-h.length || !s.known(tick) {
+	if tick > s.written || !h.keeps(tick) {
 		return point{}
 	}
-	slot := s.slot(tick)
-	v := s.values[slot]
-	switch {
-	case h.shape.Ratio:
-		return ratioPoint(v, s.of[slot])
-	case h.shape.Traffic:
-		return point{state: isValue, v: v, of: s.of[slot]}
+	slot := h.slot(tick)
+	if !h.shape.two() {
+		if v := s.ring[slot]; !math.IsNaN(v) {
+			return point{state: isValue, v: v}
+		}
+		return point{}
 	}
-	return point{state: isValue, v: v}
+	v, of := s.ring[2*slot], s.ring[2*slot+1]
+	switch {
+	case math.IsNaN(v):
+		return point{}
+	case h.shape.Ratio:
+		return ratioPoint(v, of)
+	}
+	return point{state: isValue, v: v, of: of}
 }
 
 // point is what is known of a series at a tick.

@@ -93,12 +93,12 @@ func promDuration(d time.Duration) string {
 func substitute(text, duration string) (expanded string, found bool, err error) {
 	var out strings.Builder
 	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == '"' || c == '\'' || c == '`' || c == '#':
+		switch text[i] {
+		case '"', '\'', '`', '#':
 			end := skipQuoted(text, i)
 			out.WriteString(text[i:end])
 			i = end
-		case c == '$':
+		case '$':
 			word := variable(text[i:])
 			if word != RangeVariable {
 				return "", false, &ExpressionError{i, "unknown variable " + word, "$range is the only one"}
@@ -107,7 +107,7 @@ func substitute(text, duration string) (expanded string, found bool, err error) 
 			found = true
 			i += len(word)
 		default:
-			out.WriteByte(c)
+			out.WriteByte(text[i])
 			i++
 		}
 	}

@@ -85,7 +85,7 @@ const groupLabel = "service"
 func newObserver(clause *triggers.Clause) observer {
 	span := time.Duration(0)
 	for _, c := range clause.Conditions() {
-		span = max(span, c.Reach(triggers.Shape{Ratio: true}))
+		span = max(span, c.Reach(grid, triggers.Shape{Ratio: true}))
 	}
 	h := triggers.NewHistory(grid, span, triggers.Shape{Ratio: true})
 	return observer{clause, h, triggers.NewTrigger(clause, []string{groupLabel}, "", func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: h} })}
@@ -250,7 +250,7 @@ func TestAWindowIsWhatTheLanguageSays(t *testing.T) {
 		c, film := drawCondition(t), drawFilm(t, 30)
 		c.By = nil
 		last := tick(len(film) - 1)
-		h := triggers.NewHistory(grid, c.Reach(triggers.Shape{Ratio: true}), triggers.Shape{Ratio: true})
+		h := triggers.NewHistory(grid, c.Reach(grid, triggers.Shape{Ratio: true}), triggers.Shape{Ratio: true})
 		points := map[string]map[time.Time]triggers.Point{}
 		for n := range film {
 			h.Feed(tick(n), film[n])

@@ -76,6 +76,7 @@ func (sc Scope) Prove(c *Clause, floor time.Time, hold time.Duration, t time.Tim
 
 func (sc Scope) prove(c *Condition, floor time.Time, hold time.Duration, t time.Time) (bool, string) {
 	asked, sums := len(sc.breachedOf(c)) > 0, len(sc.series(c))
+	var since [2]int64 // the ticks at which the sums' pools begin, by side
 	for i, s := range sc.recovering(c) {
 		if !s.history.shape.Ratio {
 			return true, ""
@@ -88,7 +89,7 @@ func (sc Scope) prove(c *Condition, floor time.Time, hold time.Duration, t time.
 		for n := range b.n {
 			p := proof{c: c, s: s, side: b.sides[n], phi: b.phi, from: from, tick: s.history.tick(t), hold: hold}
 			// The first are all that breached added up; the others are segments, which may lean on it.
-			if ok, why := p.holds(asked, i < sums); !ok {
+			if ok, why := p.holds(asked, i < sums, &since[n]); !ok {
 				return false, why
 			}
 		}
@@ -107,25 +108,24 @@ type proof struct {
 }
 
 // holds: the pool since the last clear miss is in band, and, where proof is asked for, a share with twice the odds that
-// the limit allows is ruled out.
-func (p proof) holds(asked, whole bool) (bool, string) {
+// the limit allows is ruled out. A segment with few events leans on the sum, but must not have clearly missed the band
+// since the sum's pool began.
+func (p proof) holds(asked, whole bool, since *int64) (bool, string) {
 	missed := p.lastClearMiss()
-	if missed >= p.from && !whole {
-		return false, fmt.Sprintf("%s was clearly out of band", p.s.Labels)
+	bad, limit := p.side.outOfBand(p.pool(max(p.from, missed+1)))
+	thin := !whole && bad.n*limit < enoughToSpeak
+	if whole {
+		*since = max(*since, p.from, missed+1)
 	}
-	total := p.pool(max(p.from, missed+1))
-	bad, limit := p.side.outOfBand(total)
-	if bad.n > 0 && bad.share() > limit*(1+tolerance) {
+	switch far := 2 * limit / (1 + limit); {
+	case thin && missed >= *since:
+		return false, fmt.Sprintf("%s has clearly been out of band", p.s.Labels)
+	case bad.n > 0 && bad.share() > limit*(1+tolerance):
 		return false, fmt.Sprintf("%.0f of %.0f are out of band", bad.x, bad.n)
+	case asked && !thin && !p.rulesOut(bad, far):
+		return false, fmt.Sprintf("%.0f of %.0f are out of band: about %d more good ones rule out %.0f%%", bad.x, bad.n, p.more(bad, far), 100*far)
 	}
-	if !asked || !whole && bad.n*limit < enoughToSpeak {
-		return true, ""
-	}
-	far := 2 * limit / (1 + limit)
-	if p.rulesOut(bad, far) {
-		return true, ""
-	}
-	return false, fmt.Sprintf("%.0f of %.0f are out of band: about %d more good ones rule out %.0f%%", bad.x, bad.n, p.more(bad, far), 100*far)
+	return true, ""
 }
 
 func (p proof) rulesOut(bad counts, far float64) bool {

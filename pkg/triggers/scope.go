@@ -89,9 +89,35 @@ func (sc Scope) rule(c *Condition, t time.Time) Verdict {
 		}
 		return No
 	}
+	if c.Comparison == Absent {
+		return sc.absent(c, t)
+	}
 	var have [Yes + 1]int
 	for _, s := range sc.series(c) {
 		have[c.holds(s, t, sc.usual(c, s, t))]++
+	}
+	return anyVerdict(have)
+}
+
+// absent tells whether a segment that the incident sees has been without data for `for`.
+func (sc Scope) absent(c *Condition, t time.Time) Verdict {
+	reading := sc.Reading(c)
+	if reading.History == nil {
+		return Unknown
+	}
+	var have [Yes + 1]int
+	for _, s := range c.absentSeries(reading, sc.Service) {
+		if !Agrees(s.Labels, sc.Group) {
+			continue
+		}
+		switch c.absentState(s, reading.History.tick(t)) {
+		case StateUnknown:
+			have[Unknown]++
+		case Fires:
+			have[Yes]++
+		default:
+			have[No]++
+		}
 	}
 	return anyVerdict(have)
 }
@@ -105,8 +131,7 @@ func (sc Scope) usual(c *Condition, s Series, t time.Time) baseline {
 	if past.Last != nil && !sc.Since.IsZero() {
 		t = sc.Since.Add(c.For)
 	}
-	u := newUsual(c, past)
-	return u.of(s.Labels, t, func(h *History) []Series { return sc.added(c, h, sc.matching(c)) })
+	return newUsual(c, past).of(groupKey(s.Labels), t, sc.Since, func(h *History) []Series { return sc.added(c, h, sc.matching(c)) })
 }
 
 func anyVerdict(have [Yes + 1]int) Verdict {
@@ -160,6 +185,9 @@ func (sc Scope) Band(c *Clause, t time.Time) (BandState, *Value) {
 }
 
 func (sc Scope) band(c *Condition, t time.Time) (BandState, *Value) {
+	if c.Comparison == Absent {
+		return map[Verdict]BandState{Unknown: BandUnknown, No: BandMissed, Yes: BandHeld}[sc.absent(c, t)], nil
+	}
 	var have [BandEmpty + 1]int
 	var value *Value
 	for _, s := range sc.recovering(c) {
@@ -189,7 +217,7 @@ func (sc Scope) inBand(c *Condition, s Series, t time.Time) BandState {
 	if !ok {
 		return BandUnknown
 	}
-	w := s.look(s.history.tick(t), c.For, b.past)
+	w := s.look(s.history.tick(t), c.For, b.past, c.atLeastShare() >= 1)
 	switch {
 	case !w.known:
 		return BandUnknown
@@ -240,13 +268,13 @@ func (sc Scope) added(c *Condition, history *History, match func(labels.Labels) 
 		return nil
 	}
 	if !history.shape.Ratio {
-		return history.Select(match, nil)
+		return c.selected(history, match, nil)
 	}
 	by := c.By
 	if by == nil {
 		by = []string{}
 	}
-	return history.Select(match, by)
+	return c.selected(history, match, by)
 }
 
 // breachedOf gives what breached of the condition's signal, as far as its `where` looks there at all: a key metric of

@@ -8,14 +8,16 @@ import (
 
 // Series is what a condition judges: a segment, or the counts of several added up.
 type Series struct {
-	Labels  labels.Labels
-	history *History
-	members []*segment
-	floor   float64 // of traffic: a point with fewer events behind it is insufficient, which is as good as no data
+	Labels   labels.Labels
+	history  *History
+	members  []*segment
+	floor    float64 // of traffic: a point with fewer events behind it is insufficient, which is as good as no data
+	patience int64   // for how many ticks a segment without data is unknown; then it is gone
 }
 
 // at gives the point of the series at a tick. A member that has no data there leaves the sum unknown: what is
-// missing could be the part that is broken. One that has had none before either is not born yet, and no part of it.
+// missing could be the part that is broken. One that has had none before either is not born yet, and no part of it; nor
+// is one that is gone.
 func (s Series) at(tick int64) point {
 	if len(s.members) == 1 {
 		p := s.history.at(s.members[0], tick)
@@ -25,23 +27,65 @@ func (s Series) at(tick int64) point {
 		return p
 	}
 	var bad, of float64
-	born := 0
+	alive := 0
 	for _, m := range s.members {
 		p := s.history.at(m, tick)
 		if p.state == isNoData {
-			if tick < m.born(s.history.newest-s.history.length+1) {
+			if tick < s.history.born(m) || s.away(m, tick) {
 				continue
 			}
 			return point{}
 		}
-		born++
+		alive++
 		bad += p.bad
 		of += p.of
 	}
-	if born == 0 {
+	if alive == 0 {
 		return point{}
 	}
 	return ratioPoint(bad, of)
+}
+
+// left tells whether a segment has been without data for so long that it is gone.
+func (s Series) left(m *segment) bool { return s.history.newest-m.lastKnown > s.patience }
+
+// away tells whether the ticks without data around one are too many for a member to be unknown there: it was not there.
+// A rare label set vanishes when its process starts anew, and must not blind the sum of the others for hours.
+func (s Series) away(m *segment, tick int64) bool {
+	if tick > m.lastKnown {
+		return s.left(m)
+	}
+	n := int64(0)
+	for i := tick; n <= s.patience && s.history.keeps(i) && !s.history.known(m, i); i-- {
+		n++
+	}
+	for i := tick + 1; n <= s.patience && s.history.keeps(i) && !s.history.known(m, i); i++ {
+		n++
+	}
+	return n > s.patience
+}
+
+// gone tells whether all of the series is.
+func (s Series) gone() bool {
+	for _, m := range s.members {
+		if !s.left(m) {
+			return false
+		}
+	}
+	return len(s.members) > 0
+}
+
+// whole tells whether every tick from first to last is known for sure; if not, it may be all the same.
+func (s Series) whole(first, last int64) bool {
+	if s.floor > 0 || last > s.history.newest || first <= s.history.newest-s.history.length {
+		return false
+	}
+	for _, m := range s.members {
+		if first < m.unbroken || last > m.written {
+			return false
+		}
+	}
+	return len(s.members) > 0
 }
 
 // Select gives the series that a condition sees: the segments that match, each by itself or added up by its labels,

@@ -15,48 +15,45 @@ type Trigger struct {
 	service string
 	leaves  map[*Condition]*leaf
 	order   []*leaf
-	groups  []labels.Labels              // of all leaves, kept until segments come or go
-	frozen  map[string]map[string]Frozen // by group, by condition and series
+	groups  []labels.Labels // of all leaves, kept until segments come or go
+	keys    []string        // of the groups
+	frozen  map[string]*frozen
 }
 
 // leaf is a condition with the series that it sees, kept until segments come or go.
 type leaf struct {
 	condition *Condition
+	text      string
 	reading   Reading
 	usual     *usual
 	whole     bool // inside an `all`: a series without the group's labels is seen by each group
 	version   uint64
 	series    []Series
-	judged    []judgement // of each series, at the tick that is judged
+	keys      []string // of the series, where there is a baseline
 	groups    []labels.Labels
 	seen      [][]int // by each of the trigger's groups: which series
+
+	states  []State     // of each series, at the tick that is judged
+	reasons []judgement // of those that fire or are thin, in the order of the series
 }
 
-// judgement is what a condition says of a series at a tick, and why.
+// judgement is what a condition says of one of its series at a tick, and why.
 type judgement struct {
+	series   int
 	state    State
 	bar      bar
-	base     baseline
 	evidence Evidence
 }
 
-// Frozen is the baseline of a series as it was when its trigger fired: an incident's own bad hour never becomes the new
-// normal.
-type Frozen struct {
-	Condition string // in words
-	Labels    labels.Labels
-	Value     float64
-	Phi       float64
-}
-
-func (f Frozen) key() string { return f.Condition + "\x00" + groupKey(f.Labels) }
+// thin tells whether all is so but that events are too few to tell.
+func (j *judgement) thin() bool { return j.state != Fires && j.evidence.Over > 0 }
 
 // NewTrigger makes a trigger over the points of its conditions. A service that is not empty selects the segments of
 // that service, where a signal carries the label.
 func NewTrigger(clause *Clause, groupBy []string, service string, reading func(*Condition) Reading) *Trigger {
 	t := &Trigger{
 		clause: clause, groupBy: groupBy, service: service,
-		leaves: map[*Condition]*leaf{}, frozen: map[string]map[string]Frozen{},
+		leaves: map[*Condition]*leaf{}, frozen: map[string]*frozen{},
 	}
 	t.add(clause, false, reading)
 	return t
@@ -64,7 +61,7 @@ func NewTrigger(clause *Clause, groupBy []string, service string, reading func(*
 
 func (tr *Trigger) add(c *Clause, inAll bool, reading func(*Condition) Reading) {
 	if c.Condition != nil {
-		l := &leaf{condition: c.Condition, reading: reading(c.Condition), whole: inAll}
+		l := &leaf{condition: c.Condition, text: c.Condition.String(), reading: reading(c.Condition), whole: inAll}
 		l.usual = newUsual(c.Condition, l.reading.Past)
 		tr.leaves[c.Condition] = l
 		tr.order = append(tr.order, l)
@@ -76,21 +73,6 @@ func (tr *Trigger) add(c *Clause, inAll bool, reading func(*Condition) Reading) 
 		tr.add(&c.All[i], true, reading)
 	}
 }
-
-// Freeze keeps the baselines of a group until Thaw: those of an incident that is open, whichever process opened it.
-func (tr *Trigger) Freeze(group labels.Labels, all []Frozen) {
-	kept := make(map[string]Frozen, len(all))
-	for _, f := range all {
-		kept[f.key()] = f
-	}
-	tr.frozen[groupKey(group)] = kept
-}
-
-// Thaw lets a group's baselines move again: its trigger is clear, and no incident of it is open.
-func (tr *Trigger) Thaw(group labels.Labels) { delete(tr.frozen, groupKey(group)) }
-
-// Inherit keeps what was frozen in a trigger that this one takes the place of.
-func (tr *Trigger) Inherit(from *Trigger) { maps.Copy(tr.frozen, from.frozen) }
 
 // Breach is a condition of the trigger that fires for a series.
 type Breach struct {
@@ -105,8 +87,9 @@ type GroupState struct {
 	Group    labels.Labels
 	State    State
 	Breaches []Breach     // what fires
+	Thin     []Breach     // what would fire, were its events enough to tell; see Breach.Enough
 	Unknown  []*Condition // what is unknown
-	Frozen   []Frozen     // the baselines in force, while they are frozen
+	Frozen   []Frozen     // the baselines in force, while they are frozen; not to be changed
 }
 
 // Judge says where the trigger stands at t, for every group of which there is a segment, in the order of their labels.
@@ -114,69 +97,81 @@ type GroupState struct {
 func (tr *Trigger) Judge(t time.Time) []GroupState {
 	tr.refresh()
 	for _, l := range tr.order {
+		l.reasons = l.reasons[:0]
 		for i := range l.series {
-			l.judgeSeries(tr, i, t)
+			j := l.judgeSeries(tr, tr.frozen[l.own(tr, i)], i, t)
+			l.states[i] = j.state
+			if j.state == Fires || j.thin() {
+				l.reasons = append(l.reasons, j)
+			}
 		}
 	}
-	all := make([]GroupState, len(tr.groups))
+	all := make([]GroupState, 0, len(tr.groups))
 	for i, g := range tr.groups {
-		all[i].Group = g
-		all[i].State = tr.judge(tr.clause, i, &all[i])
-		tr.freeze(i, &all[i])
+		if !tr.isThere(i) {
+			continue
+		}
+		state := GroupState{Group: g}
+		state.State = tr.judge(tr.clause, i, &state, t)
+		tr.freeze(i, &state, t)
+		all = append(all, state)
+	}
+	if len(all) == 0 {
+		all = append(all, GroupState{Unknown: tr.clause.Conditions()})
 	}
 	return all
 }
 
+// isThere tells whether a group has a series that is not gone.
+func (tr *Trigger) isThere(group int) bool {
+	for _, l := range tr.order {
+		for _, i := range l.seen[group] {
+			if l.condition.Comparison == Absent || !l.series[i].gone() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// own is the key of the group of a series.
+func (l *leaf) own(tr *Trigger, i int) string {
+	if len(tr.frozen) == 0 || l.condition.Baseline == nil {
+		return "" // it is asked for frozen baselines only
+	}
+	return groupKey(l.groups[i])
+}
+
 // judgeSeries says what a leaf's condition says of one of its series.
-func (l *leaf) judgeSeries(tr *Trigger, i int, t time.Time) {
-	s, j := l.series[i], &l.judged[i]
-	*j = judgement{}
+func (l *leaf) judgeSeries(tr *Trigger, frozen *frozen, i int, t time.Time) judgement {
+	s, j := l.series[i], judgement{series: i}
 	if l.condition.Comparison == Absent {
 		j.state = l.condition.absentState(s, s.history.tick(t))
-		return
+		return j
 	}
-	j.base = l.baseline(tr, i, t)
+	if s.gone() {
+		return j
+	}
 	var ok bool
-	if j.bar, ok = l.condition.bar(j.base); ok {
+	if j.bar, ok = l.condition.bar(l.baseline(tr, frozen, i, t)); ok {
 		j.state, j.evidence = l.condition.state(s, s.history.tick(t), &j.bar)
 	}
+	return j
 }
 
 // baseline is the frozen one while there is one, else that of the tick.
-func (l *leaf) baseline(tr *Trigger, i int, t time.Time) baseline {
+func (l *leaf) baseline(tr *Trigger, frozen *frozen, i int, t time.Time) baseline {
 	if l.condition.Baseline == nil {
 		return baseline{}
 	}
-	if frozen := tr.frozen[groupKey(l.groups[i])]; frozen != nil {
-		if f, ok := frozen[Frozen{Condition: l.condition.String(), Labels: l.series[i].Labels}.key()]; ok {
-			return baseline{value: f.Value, phi: f.Phi, known: true}
+	var since time.Time
+	if frozen != nil {
+		if kept, ok := frozen.byKey[frozenKey(l.text, l.keys[i])]; ok {
+			return kept
 		}
+		since = frozen.since
 	}
-	return l.usual.of(l.series[i].Labels, t, func(h *History) []Series { return l.condition.Select(h, tr.service) })
-}
-
-// freeze keeps the baselines of a group from the tick at which its trigger fires until Thaw. Those that move with the
-// clock are not kept.
-func (tr *Trigger) freeze(group int, g *GroupState) {
-	key := groupKey(g.Group)
-	switch frozen := tr.frozen[key]; {
-	case frozen != nil:
-		for _, f := range frozen {
-			g.Frozen = append(g.Frozen, f)
-		}
-	case g.State == Fires:
-		for _, l := range tr.order {
-			if l.condition.Baseline == nil || l.condition.Baseline.Last == 0 {
-				continue
-			}
-			for _, i := range l.seen[group] {
-				if base := l.judged[i].base; base.known {
-					g.Frozen = append(g.Frozen, Frozen{l.condition.String(), l.series[i].Labels, base.value, base.phi})
-				}
-			}
-		}
-		tr.Freeze(g.Group, g.Frozen)
-	}
+	return l.usual.of(l.keys[i], t, since, func(h *History) []Series { return l.condition.Select(h, tr.service) })
 }
 
 // refresh looks again which series and groups there are, if segments have come or gone.
@@ -193,14 +188,23 @@ func (tr *Trigger) refresh() {
 		} else {
 			l.series = l.condition.Select(l.reading.History, tr.service)
 		}
-		l.judged = make([]judgement, len(l.series))
-		l.groups = make([]labels.Labels, len(l.series))
-		for i, s := range l.series {
-			l.groups[i] = Group(s.Labels, tr.groupBy)
-		}
+		l.look(tr.groupBy)
 	}
 	if changed {
 		tr.regroup()
+	}
+}
+
+// look makes what is kept beside the series.
+func (l *leaf) look(groupBy []string) {
+	l.states = make([]State, len(l.series))
+	l.groups = make([]labels.Labels, len(l.series))
+	l.keys = nil
+	for i, s := range l.series {
+		l.groups[i] = Group(s.Labels, groupBy)
+		if l.condition.Baseline != nil {
+			l.keys = append(l.keys, groupKey(s.Labels))
+		}
 	}
 }
 
@@ -220,8 +224,10 @@ func (tr *Trigger) regroup() {
 	}
 	tr.groups = slices.SortedFunc(maps.Values(byKey), labels.Compare)
 	number := make(map[string]int, len(tr.groups))
+	tr.keys = make([]string, len(tr.groups))
 	for i, g := range tr.groups {
-		number[groupKey(g)] = i
+		tr.keys[i] = groupKey(g)
+		number[tr.keys[i]] = i
 	}
 	for _, l := range tr.order {
 		l.seen = make([][]int, len(tr.groups))
@@ -258,9 +264,16 @@ func groupKey(g labels.Labels) string { return string(g.Bytes(nil)) }
 // Select gives the series that a trigger's condition judges: the segments of the service that match its `where`, each
 // by itself or added up as `by` says.
 func (c *Condition) Select(h *History, service string) []Series {
-	series := h.Select(func(l labels.Labels) bool { return Matches(l, c.Where) && ofService(l, service) }, c.By)
-	if c.MinTraffic > 0 && h.shape.Traffic {
-		for i := range series {
+	return c.selected(h, func(l labels.Labels) bool { return Matches(l, c.Where) && ofService(l, service) }, c.By)
+}
+
+// selected is the series of the segments that match, with what the condition asks of their points.
+func (c *Condition) selected(h *History, match func(labels.Labels) bool, by []string) []Series {
+	series := h.Select(match, by)
+	patience := max(h.grid.Steps(max(c.For, h.shape.Reads)), longestGap)
+	for i := range series {
+		series[i].patience = patience
+		if h.shape.Traffic {
 			series[i].floor = c.MinTraffic
 		}
 	}
@@ -273,9 +286,9 @@ func ofService(l labels.Labels, service string) bool {
 }
 
 // judge combines the states of the tree for a group, by its number, and notes what fires and what is unknown.
-func (tr *Trigger) judge(c *Clause, group int, g *GroupState) State {
+func (tr *Trigger) judge(c *Clause, group int, g *GroupState, t time.Time) State {
 	if c.Condition != nil {
-		return tr.leaves[c.Condition].judge(group, g)
+		return tr.leaves[c.Condition].judge(tr, group, g, t)
 	}
 	members := c.Any
 	if len(c.All) > 0 {
@@ -283,7 +296,7 @@ func (tr *Trigger) judge(c *Clause, group int, g *GroupState) State {
 	}
 	var have [Fires + 1]int
 	for i := range members {
-		have[tr.judge(&members[i], group, g)]++
+		have[tr.judge(&members[i], group, g, t)]++
 	}
 	if len(c.All) > 0 {
 		return allOf(have, len(members))
@@ -292,13 +305,25 @@ func (tr *Trigger) judge(c *Clause, group int, g *GroupState) State {
 }
 
 // judge: a trigger holds for a group when it holds for one of its segments.
-func (l *leaf) judge(group int, g *GroupState) State {
+func (l *leaf) judge(tr *Trigger, group int, g *GroupState, t time.Time) State {
 	var have [Fires + 1]int
+	var again judgement
 	for _, i := range l.seen[group] {
-		j := &l.judged[i]
-		have[j.state]++
-		if j.state == Fires {
-			g.Breaches = append(g.Breaches, Breach{l.condition, l.series[i], j.evidence, j.bar})
+		if l.condition.Comparison != Absent && l.series[i].gone() {
+			continue
+		}
+		state, why := l.states[i], l.reason(i)
+		if kept := tr.frozen[tr.keys[group]]; kept != nil && l.whole && l.condition.Baseline != nil && l.own(tr, i) != tr.keys[group] {
+			again = l.judgeSeries(tr, kept, i, t) // a series without the group's labels, as the group froze it
+			state, why = again.state, &again
+		}
+		have[state]++
+		switch {
+		case why == nil:
+		case state == Fires:
+			g.Breaches = append(g.Breaches, Breach{l.condition, l.series[i], why.evidence, why.bar})
+		case why.thin():
+			g.Thin = append(g.Thin, Breach{l.condition, l.series[i], why.evidence, why.bar})
 		}
 	}
 	state := anyOf(have)
@@ -306,6 +331,15 @@ func (l *leaf) judge(group int, g *GroupState) State {
 		g.Unknown = append(g.Unknown, l.condition)
 	}
 	return state
+}
+
+// reason is why a series fires or is thin; nil where it is neither.
+func (l *leaf) reason(i int) *judgement {
+	n, ok := slices.BinarySearchFunc(l.reasons, i, func(j judgement, i int) int { return j.series - i })
+	if !ok {
+		return nil
+	}
+	return &l.reasons[n]
 }
 
 // anyOf: one that fires is enough, whatever is unknown beside it; nothing at all is unknown.

@@ -41,8 +41,12 @@ func (s stage) judge(t *testing.T) string {
 	trigger := triggers.NewTrigger(&s.clause, s.groupBy, s.service, func(c *triggers.Condition) triggers.Reading {
 		return triggers.Reading{History: histories[c.Signal]}
 	})
+	return written(trigger.Judge(now))
+}
+
+func written(groups []triggers.GroupState) string {
 	var lines []string
-	for _, g := range trigger.Judge(now) {
+	for _, g := range groups {
 		line := g.Group.String() + " " + states[g.State]
 		for _, b := range g.Breaches {
 			line += " " + b.Condition.Signal + b.Series.Labels.String()

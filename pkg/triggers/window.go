@@ -26,11 +26,16 @@ func (c *Condition) clearsFor() time.Duration {
 
 // Reach is how much history a trigger's condition needs. A ratio's needs that of its pools for as long as it is asked
 // whether it is clear.
-func (c *Condition) Reach(shape Shape) time.Duration {
-	if shape.Ratio && c.Comparison != Absent {
-		return c.clearsFor() + max(c.For, c.widenTo(max(shape.Reads, time.Nanosecond)))
+func (c *Condition) Reach(grid Grid, shape Shape) time.Duration {
+	if !shape.Ratio || c.Comparison == Absent {
+		return max(c.For, c.clearsFor())
 	}
-	return max(c.For, c.clearsFor())
+	reads := max(shape.Reads, grid.Interval)
+	_, k := c.widths(c.For, reads)
+	_, clearing := c.widths(c.clearsFor(), reads)
+	// Where the range is no multiple of the interval, the points of a pool lie further apart than a range.
+	widest := time.Duration(int64(max(k, clearing))*grid.Steps(reads)) * grid.Interval
+	return c.clearsFor() + max(c.For, c.widenTo(reads), widest)
 }
 
 func (c *Condition) atLeastShare() float64 {
@@ -48,15 +53,28 @@ type window struct {
 	last      point // the last value
 }
 
-// look reads the window of length d that ends at a tick, and counts the values that satisfy ok, where that is asked.
-func (s Series) look(tick int64, d time.Duration, ok func(float64) bool) window {
-	n := s.history.grid.Steps(d) + 1
-	var w window
-	reachesBack := false
+// known tells whether enough of the window of length d that ends at a tick is known to say anything of it.
+func (s Series) known(tick int64, d time.Duration) bool {
+	first := tick - s.history.grid.Steps(d)
+	return s.whole(first, tick) || s.lookAt(first, tick, nil, false).known
+}
+
+// look reads the window of length d that ends at a tick, and counts the values that satisfy ok. With every, all must: it
+// need not go on after the first that does not, and the counts are those up to there.
+func (s Series) look(tick int64, d time.Duration, ok func(float64) bool, every bool) window {
+	return s.lookAt(tick-s.history.grid.Steps(d), tick, ok, every)
+}
+
+func (s Series) lookAt(first, tick int64, ok func(float64) bool, every bool) window {
+	w := window{known: s.whole(first, tick)}
+	if w.known && len(s.members) == 1 && !s.history.shape.two() && ok != nil {
+		return s.members[0].lookAtValues(s.history.slot(tick), tick-first+1, ok, every)
+	}
+	every = every && w.known
 	known, gap, longest := int64(0), 0, 0
-	for i := tick - n + 1; i <= tick; i++ {
+	reachesBack := false
+	for i := tick; i >= first; i-- {
 		p := s.at(i)
-		reachesBack = reachesBack || i == tick-n+1 && p.state != isNoData
 		if p.state == isNoData {
 			gap++
 			longest = max(longest, gap)
@@ -64,16 +82,38 @@ func (s Series) look(tick int64, d time.Duration, ok func(float64) bool) window 
 		}
 		gap = 0
 		known++
+		reachesBack = i == first
 		if p.state == isEmpty {
 			continue
 		}
+		if w.values == 0 {
+			w.last = p
+		}
 		w.values++
-		w.last = p
 		if ok != nil && ok(p.v) {
 			w.satisfied++
+		} else if every {
+			return w
 		}
 	}
-	w.known = reachesBack && longest <= longestGap && float64(known) >= knownShare*float64(n)-tolerance
+	w.known = w.known || reachesBack && longest <= longestGap && float64(known) >= knownShare*float64(tick-first+1)-tolerance
+	return w
+}
+
+// lookAtValues is lookAt for n values that are all there, the newest first, from a place in the ring on.
+func (s *segment) lookAtValues(slot int, n int64, ok func(float64) bool, every bool) window {
+	w := window{known: true, last: point{state: isValue, v: s.ring[slot]}}
+	for ; int64(w.values) < n; slot-- {
+		if slot < 0 {
+			slot = len(s.ring) - 1
+		}
+		w.values++
+		if ok(s.ring[slot]) {
+			w.satisfied++
+		} else if every {
+			break
+		}
+	}
 	return w
 }
 
@@ -86,7 +126,7 @@ func (c *Condition) holds(s Series, t time.Time, base baseline) Verdict {
 	if !ok {
 		return Unknown
 	}
-	return c.verdict(s.look(s.history.tick(t), c.For, b.past), &b)
+	return c.verdict(s.look(s.history.tick(t), c.For, b.past, c.atLeastShare() >= 1), &b)
 }
 
 func (c *Condition) verdict(w window, b *bar) Verdict {
@@ -122,11 +162,11 @@ func (c *Condition) state(s Series, tick int64, b *bar) (State, Evidence) {
 	if s.history.shape.Ratio {
 		return c.ratioState(s, tick, b)
 	}
-	holds := c.verdict(s.look(tick, c.For, b.past), b)
+	holds := c.verdict(s.look(tick, c.For, b.past, c.atLeastShare() >= 1), b)
 	if holds == Yes {
 		return Fires, Evidence{Limit: b.sides[0].limit, Baseline: b.baseline}
 	}
-	w := s.look(tick, c.clearsFor(), func(v float64) bool { return c.clear(b, v) })
+	w := s.look(tick, c.clearsFor(), func(v float64) bool { return c.clear(b, v) }, true)
 	switch {
 	case !w.known || holds == Unknown:
 		return StateUnknown, Evidence{}

@@ -115,7 +115,7 @@ func TestComparisonsIncludeEqualityWithATolerance(t *testing.T) {
 // fired gives the first tick of a tape at which a condition's trigger fires, -1 for never.
 func fired(t *testing.T, c *triggers.Condition, points string) int {
 	t.Helper()
-	h := triggers.NewHistory(grid, c.Reach(triggers.Shape{}), triggers.Shape{})
+	h := triggers.NewHistory(grid, c.Reach(grid, triggers.Shape{}), triggers.Shape{})
 	clause := leafOf(c)
 	trigger := triggers.NewTrigger(&clause, nil, "", func(*triggers.Condition) triggers.Reading { return triggers.Reading{History: h} })
 	for n, p := range (tape{"", points}).words(t) {
@@ -192,7 +192,7 @@ func TestConditionState(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h, now := play(t, test.condition.Reach(triggers.Shape{}), tape{"", test.points})
+			h, now := play(t, test.condition.Reach(grid, triggers.Shape{}), tape{"", test.points})
 			if got := test.condition.State(only(t, h, test.condition), now); got != test.want {
 				t.Errorf("%s, want %s", states[got], states[test.want])
 			}
