@@ -17,8 +17,10 @@ import (
 
 	"github.com/irdaemon/irdaemon/pkg/config"
 	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
+	"github.com/irdaemon/irdaemon/pkg/unittest"
 )
 
 const settings = "irdaemon.yaml"
@@ -30,6 +32,7 @@ var want = map[string]string{
 	"deflection-drop":    "deflection_rate",
 	"token-spend-spike":  "spend_usd_per_hour",
 	"gpu-saturated":      "gpu_utilization",
+	"traffic-drop":       "requests_per_second",
 }
 
 func load(t *testing.T) (*config.Config, *document.Report) {
@@ -148,17 +151,72 @@ func TestEveryRunbookIsWhole(t *testing.T) {
 
 func checkTrigger(t *testing.T, r *runbook.Runbook, signals map[string]*triggers.Signal) {
 	t.Helper()
+	fixed, relative := map[string]bool{}, map[string]bool{}
 	for _, c := range r.Trigger.Conditions() {
-		if signals[c.Signal] == nil {
+		s := signals[c.Signal]
+		if s == nil {
 			t.Errorf("the trigger asks for %s, which is no signal", c.Signal)
+			continue
 		}
-		if c.For == 0 || c.Clears == nil || c.Clears.Comparison == "" {
-			t.Errorf("%s: a trigger has a for and says where it clears", c)
+		fixed[c.Signal] = fixed[c.Signal] || c.Comparison == triggers.Above || c.Comparison == triggers.Below
+		relative[c.Signal] = relative[c.Signal] || c.Comparison == triggers.Rises || c.Comparison == triggers.Falls
+		if (c.Comparison == triggers.Above || c.Comparison == triggers.Below) && (c.Clears == nil || c.Clears.Comparison == "") {
+			t.Errorf("%s: doesn't say where it clears", c)
 		}
 		// A label in the trigger's where that nobody carries leaves it unknown for ever.
 		if len(c.Where) > 0 {
 			t.Errorf("%s: asks for a label", c)
 		}
+		if s.IsRatio() {
+			checkShare(t, c, s)
+		}
+	}
+	for signal := range relative {
+		if !fixed[signal] {
+			t.Errorf("%s is compared with its own past alone: a slow drift never doubles", signal)
+		}
+	}
+}
+
+// checkShare: a share is that of a service, long enough for a blip to pass, with what is usual beside it.
+func checkShare(t *testing.T, c *triggers.Condition, s *triggers.Signal) {
+	t.Helper()
+	switch {
+	case !slices.Contains(c.By, "service"):
+		t.Errorf("%s: judges every segment", c)
+	case c.For < 9*time.Minute || 2*c.RangeOf(s) > c.For:
+		t.Errorf("%s: a blip of two minutes may fire it", c)
+	case c.Baseline == nil:
+		t.Errorf("%s: doesn't know what is usual", c)
+	case c.Comparison == triggers.Rises && c.MinDelta == 0, c.Comparison == triggers.Falls && c.MinDelta == 0:
+		t.Errorf("%s: a doubled 0.1%% is no incident", c)
+	}
+}
+
+// TestAP95IsNeverAskedAlone: longer answers are slower without anything being wrong.
+func TestAP95IsNeverAskedAlone(t *testing.T) {
+	c, _ := load(t)
+	var walk func(clause *triggers.Clause, beside []*triggers.Condition)
+	walk = func(clause *triggers.Clause, beside []*triggers.Condition) {
+		if clause.Condition != nil && clause.Condition.Signal == "p95_latency" &&
+			!slices.ContainsFunc(beside, func(c *triggers.Condition) bool { return c.Signal == "seconds_per_output_token" }) {
+			t.Errorf("%s stands alone", clause.Condition)
+		}
+		for i := range clause.Any {
+			walk(&clause.Any[i], beside)
+		}
+		for i := range clause.All {
+			others := slices.Clone(beside)
+			for k := range clause.All {
+				if k != i {
+					others = append(others, clause.All[k].Conditions()...)
+				}
+			}
+			walk(&clause.All[i], others)
+		}
+	}
+	for _, snapshot := range c.Runbooks {
+		walk(&snapshot.Runbook.Trigger, nil)
 	}
 }
 
@@ -202,6 +260,64 @@ func checkRecovery(t *testing.T, r *runbook.Runbook, signals map[string]*trigger
 	}
 	if r.Recovery.Hold < 2*longest {
 		t.Errorf("hold %s is below twice the longest range %s", r.Recovery.Hold, longest)
+	}
+}
+
+// tests are the unit tests of the runbooks, as irdaemon test runs them.
+func tests(t *testing.T) []string { return glob(t, "tests/*_test.yaml") }
+
+func TestEachRunbookFiresOnItsFailureAndOnNothingElse(t *testing.T) {
+	suite, report := unittest.Read(tests(t), func(path string, _ []string) (*unittest.Set, *document.Report) {
+		c, report := config.Load(path)
+		return &unittest.Set{Runbooks: c.Runbooks, Policy: policy(c), MaxSeries: c.Settings.Limits.Segments}, report
+	})
+	if err := report.Err(document.Error); err != nil {
+		t.Fatal(err)
+	}
+	results, err := suite.Run(t.Context(), unittest.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range results {
+		t.Run(filepath.Base(result.File)+"/"+result.Name, func(t *testing.T) {
+			for _, failure := range result.Failures {
+				t.Errorf("%s: %s", failure.Place, strings.Join(failure.Lines, "\n"))
+			}
+		})
+	}
+}
+
+// policy is how the shipped settings page.
+func policy(c *config.Config) incident.Policy {
+	p := incident.Policy{
+		Instance: c.Settings.Instance, BlindAfter: c.Settings.BlindAfter,
+		Severities: map[runbook.Severity]incident.SeverityPolicy{}, Roles: map[string]incident.Role{},
+	}
+	for name, s := range c.Settings.Severities {
+		p.Severities[name] = incident.SeverityPolicy{Page: s.Page, AcknowledgeWithin: s.AcknowledgeWithin}
+	}
+	for name, r := range c.Settings.Roles {
+		p.Roles[name] = incident.Role{Page: r.Page, EscalateTo: r.EscalateTo}
+	}
+	return p
+}
+
+func TestEachRunbookHasItsTests(t *testing.T) {
+	for name := range want {
+		text := read(t, filepath.Join("tests", name+"_test.yaml"))
+		for what, pattern := range map[string]string{
+			"its failure":             `open: \[\{runbook: ` + name + `,`,
+			"healing":                 `resolved: \[` + name + `\]`,
+			"a blip of two minutes":   `name: a blip of two minutes opens nothing`,
+			"a daily peak":            `name: .*(peak|evening)`,
+			"low traffic":             `name: .*(handful|quiet night)`,
+			"data that are missing":   `name: missing data open nothing`,
+			"data that stop too soon": `name: .*ends? nothing`,
+		} {
+			if !regexp.MustCompile(pattern).MatchString(text) {
+				t.Errorf("%s: no test of %s", name, what)
+			}
+		}
 	}
 }
 

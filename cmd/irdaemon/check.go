@@ -11,26 +11,42 @@ import (
 
 	"github.com/irdaemon/irdaemon/pkg/config"
 	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/online"
 )
 
 func checkCommand() *cobra.Command {
 	var format string
+	var asked onlineFlags
 	cmd := &cobra.Command{
 		Use:   "check FILE|DIR…",
 		Short: "Check settings, signals and runbooks",
 		Long: "Loads settings, signal files and runbooks, and prints every error and warning.\n" +
-			"Exit code 1 if there is an error.",
+			"Exit code 1 if there is an error.\n\n" +
+			"With --online it also asks the metric source what each condition would have said in the time that just went by:\n" +
+			"how often it would have held, whether a segment has events enough for it, and whether noise alone would break the\n" +
+			"holds of recovery. Nothing is changed, and nobody is paged.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write, ok := checkFormats[format]
 			if !ok {
 				return wrongUsage("--format %q is not known; text, json or github", format)
 			}
+			if err := asked.check(); err != nil {
+				return err
+			}
 			loaded, report := config.LoadFiles(args...)
 			loaded.CheckDates(time.Now(), report)
+			var found *online.Result
+			var failed error
+			if asked.online && report.Count(document.Error) == 0 {
+				found, failed = asked.ask(cmd.Context(), loaded, report, time.Now().UTC(), cmd.ErrOrStderr())
+			}
 			report.Sort()
-			if err := write(cmd.OutOrStdout(), loaded, report); err != nil {
+			if err := write(cmd.OutOrStdout(), loaded, report, found); err != nil {
 				return err
+			}
+			if failed != nil {
+				return failed
 			}
 			if n := report.Count(document.Error); n > 0 {
 				return fmt.Errorf("%s", count(n, "error"))
@@ -38,11 +54,15 @@ func checkCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, json or github (annotations)")
+	flags := cmd.Flags()
+	flags.StringVar(&format, "format", "text", "text, json or github (annotations)")
+	flags.BoolVar(&asked.online, "online", false, "ask the metric source what the conditions would have said")
+	flags.StringVar(&asked.config, "config", "", "the settings file that names the source (default: the one among the files)")
+	flags.StringVar(&asked.since, "since", "7d", "how far back the source is asked")
 	return cmd
 }
 
-var checkFormats = map[string]func(io.Writer, *config.Config, *document.Report) error{
+var checkFormats = map[string]func(io.Writer, *config.Config, *document.Report, *online.Result) error{
 	"text": checkText, "json": checkJSON, "github": checkGitHub,
 }
 
@@ -50,7 +70,7 @@ var levelWords = map[document.Level]string{
 	document.Error: "error", document.Warning: "warning", document.Later: "later",
 }
 
-func checkText(w io.Writer, c *config.Config, report *document.Report) error {
+func checkText(w io.Writer, c *config.Config, report *document.Report, found *online.Result) error {
 	var b strings.Builder
 	for _, p := range report.Problems {
 		fmt.Fprintf(&b, "%-7s %s\n", levelWords[p.Level], p)
@@ -65,11 +85,16 @@ func checkText(w io.Writer, c *config.Config, report *document.Report) error {
 		}
 		b.WriteString("\n")
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	if _, err := io.WriteString(w, b.String()); err != nil || found == nil {
+		return err
+	}
+	if _, err := io.WriteString(w, "\n"); err != nil {
+		return err
+	}
+	return found.WriteText(w)
 }
 
-func checkJSON(w io.Writer, c *config.Config, report *document.Report) error {
+func checkJSON(w io.Writer, c *config.Config, report *document.Report, found *online.Result) error {
 	type problem struct {
 		Level   string `json:"level"`
 		File    string `json:"file"`
@@ -86,11 +111,15 @@ func checkJSON(w io.Writer, c *config.Config, report *document.Report) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(map[string]any{"problems": problems, "runbooks": len(c.Runbooks), "signals": len(c.Signals)})
+	all := map[string]any{"problems": problems, "runbooks": len(c.Runbooks), "signals": len(c.Signals)}
+	if found != nil {
+		all["online"] = found
+	}
+	return encoder.Encode(all)
 }
 
 // checkGitHub writes workflow commands, which GitHub shows beside the lines.
-func checkGitHub(w io.Writer, _ *config.Config, report *document.Report) error {
+func checkGitHub(w io.Writer, _ *config.Config, report *document.Report, _ *online.Result) error {
 	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace
 	escapeProperty := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace
 	for _, p := range report.Problems {

@@ -12,10 +12,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/incident/text"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/web/client"
 )
@@ -25,6 +28,7 @@ const (
 	urlVariable   = "IRDAEMON_URL"
 	clientTimeout = 30 * time.Second
 	maxNoteBytes  = 10_000
+	maxReadBytes  = 16 << 20 // of standard input
 )
 
 // usageError is an error of how the program was called (exit code 2), not of what it found (exit code 1).
@@ -81,14 +85,14 @@ func (s *clientSettings) dial() (*client.Client, error) {
 }
 
 // print writes what was asked for, as JSON or in the words of text.
-func (s *clientSettings) print(out io.Writer, data any, text func() string) error {
+func (s *clientSettings) print(out io.Writer, data any, said func() string) error {
 	if s.output == "json" {
 		encoder := json.NewEncoder(out)
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(data)
 	}
-	_, err := io.WriteString(out, text())
+	_, err := io.WriteString(out, said())
 	return err
 }
 
@@ -195,23 +199,23 @@ func listIncidents(command *cobra.Command, settings *clientSettings, flags *list
 		if len(page.Incidents) == 0 {
 			return nothingListed(flags)
 		}
-		return incidentTable(page.Incidents, settings.now())
+		return text.Table(page.Incidents, settings.now())
 	})
 }
 
 // nothingListed says what there is none of, so that an empty list is not taken for a broken one.
 func nothingListed(flags *listFlags) string {
-	text := "no incidents"
+	said := "no incidents"
 	if flags.state != "all" {
-		text = "no " + flags.state + " incidents"
+		said = "no " + flags.state + " incidents"
 	}
 	if flags.runbook != "" {
-		text += " of runbook " + flags.runbook
+		said += " of runbook " + flags.runbook
 	}
 	if flags.severity != "" {
-		text += " of " + flags.severity
+		said += " of " + flags.severity
 	}
-	return clean(text) + "\n"
+	return text.Clean(said) + "\n"
 }
 
 // incidentRef is an id or a number, with or without #.
@@ -227,7 +231,7 @@ func checkRef(ref string) error {
 func showIncident(command *cobra.Command, settings *clientSettings, ref string) error {
 	return ask(command, settings, ref, func(ctx context.Context, api *client.Client) (incident.View, error) {
 		return api.Show(ctx, ref)
-	}, func(view incident.View) string { return incidentText(view, settings.now()) })
+	}, func(view incident.View) string { return text.Incident(view, settings.now()) })
 }
 
 func ackCommand(settings *clientSettings) *cobra.Command {
@@ -243,7 +247,7 @@ func ackCommand(settings *clientSettings) *cobra.Command {
 			}
 			return ask(command, settings, args[0], func(ctx context.Context, api *client.Client) (incident.View, error) {
 				return api.Acknowledge(ctx, args[0], name)
-			}, acknowledgedText)
+			}, func(view incident.View) string { return acknowledgedText(view, settings) })
 		},
 	}
 	command.Flags().StringVar(&by, "by", "", "who takes it; default: $USER")
@@ -262,14 +266,14 @@ func noteCommand(settings *clientSettings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := noteText(command.InOrStdin(), args[1:])
+			note, err := noteText(command.InOrStdin(), args[1:])
 			if err != nil {
 				return err
 			}
 			return ask(command, settings, args[0], func(ctx context.Context, api *client.Client) (incident.View, error) {
-				return api.Note(ctx, args[0], name, text)
+				return api.Note(ctx, args[0], name, note)
 			}, func(view incident.View) string {
-				return fmt.Sprintf("noted on #%d %s\n", view.Number, clean(view.Title))
+				return fmt.Sprintf("noted on #%d: %s\n", view.Number, text.Clean(view.Title))
 			})
 		},
 	}
@@ -279,7 +283,7 @@ func noteCommand(settings *clientSettings) *cobra.Command {
 
 // ask checks the incident's name, asks the daemon and prints what it answered.
 func ask(command *cobra.Command, settings *clientSettings, ref string,
-	request func(context.Context, *client.Client) (incident.View, error), text func(incident.View) string) error {
+	request func(context.Context, *client.Client) (incident.View, error), said func(incident.View) string) error {
 	if err := checkRef(ref); err != nil {
 		return err
 	}
@@ -291,7 +295,7 @@ func ask(command *cobra.Command, settings *clientSettings, ref string,
 	if err != nil {
 		return advise(err)
 	}
-	return settings.print(command.OutOrStdout(), view, func() string { return text(view) })
+	return settings.print(command.OutOrStdout(), view, func() string { return said(view) })
 }
 
 // who gives the name under which something is done.
@@ -307,19 +311,50 @@ func who(by string) (string, error) {
 
 // noteText joins the arguments to a text, or reads standard input for a single -.
 func noteText(in io.Reader, args []string) (string, error) {
-	text := strings.Join(args, " ")
 	if len(args) == 1 && args[0] == "-" {
-		read, err := io.ReadAll(io.LimitReader(in, maxNoteBytes+1))
-		if err != nil {
-			return "", fmt.Errorf("note from standard input: %w", err)
-		}
-		text = string(read)
+		return readNote(in)
 	}
-	if text = strings.TrimSpace(text); text == "" {
+	note := strings.TrimSpace(plain(strings.Join(args, " ")))
+	if note == "" {
 		return "", wrongUsage("the note is empty; give a text, or - and a text on standard input")
 	}
-	if len(text) > maxNoteBytes {
+	if len(note) > maxNoteBytes {
 		return "", wrongUsage("the note is longer than %d bytes; put the rest where a link can name it", maxNoteBytes)
 	}
-	return text, nil
+	return note, nil
+}
+
+// readNote reads a note from what another command wrote. Of more than a note can hold the end is kept, for it is what a
+// log tells last that matters.
+func readNote(in io.Reader) (string, error) {
+	read, err := io.ReadAll(io.LimitReader(in, maxReadBytes))
+	if err != nil {
+		return "", fmt.Errorf("note from standard input: %w", err)
+	}
+	note := strings.TrimSpace(plain(strings.ToValidUTF8(string(read), "\uFFFD")))
+	if note == "" {
+		return "", wrongUsage("the note is empty; give a text, or - and a text on standard input")
+	}
+	if len(note) <= maxNoteBytes {
+		return note, nil
+	}
+	const room = 64 // for the line that tells it
+	left := len(note) - (maxNoteBytes - room)
+	for left < len(note) && !utf8.RuneStart(note[left]) {
+		left++
+	}
+	return fmt.Sprintf("(cut: the first %d bytes are left out)\n%s", left, strings.TrimSpace(note[left:])), nil
+}
+
+// escapes are the sequences by which a program steers a terminal: colours, the cursor, its title.
+var escapes = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-~])")
+
+// plain leaves out whatever would steer a terminal; line feeds and tabs stay.
+func plain(said string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, escapes.ReplaceAllString(said, ""))
 }

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/incident/text"
 	"github.com/irdaemon/irdaemon/pkg/web"
 	"github.com/irdaemon/irdaemon/pkg/web/webtest"
 )
@@ -121,7 +122,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 			golden(t, test.golden, got.out)
 			for line := range strings.Lines(got.out) {
 				line = strings.TrimSuffix(line, "\n")
-				if width := utf8.RuneCountInString(line); !strings.HasSuffix(test.golden, "json") && width > textWidth {
+				if width := utf8.RuneCountInString(line); !strings.HasSuffix(test.golden, "json") && width > text.Width {
 					t.Errorf("%d columns: %s", width, line)
 				}
 			}
@@ -164,6 +165,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"an unknown output", address, []string{"incidents", "-o", "yaml"}, 2, "text or json"},
 		{"an unknown flag", address, []string{"incidents", "list", "--sate", "open"}, 2, "--sate"},
 		{"a note without a text", address, []string{"note", "42"}, 2, "a text, or - for standard input"},
+		{"a note of nothing but escapes", address, []string{"note", "42", "\x1b[31m\x1b[0m", "--by", "alice"}, 2, "the note is empty"},
 		{"an empty note", address, []string{"note", "42", "-", "--by", "alice"}, 2, "the note is empty"},
 		{"a note that is too long", address, []string{"note", "42", strings.Repeat("x", 10_001), "--by", "alice"}, 2, "10000 bytes"},
 		{"a name with a line feed", address, []string{"ack", "42", "--by", "a\nb"}, 1, "body.by: expected a name without control characters"},
@@ -258,26 +260,6 @@ func reset(t *testing.T, w http.ResponseWriter) {
 	_ = connection.Close()
 }
 
-func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
-	view := webtest.Refusals()
-	const evil = "\x1b[2J\x07\u202e"
-	view.Title, view.Headline, view.Owner, view.Rule, view.AcknowledgedBy = evil, evil, evil, evil, evil
-	view.Service, view.Impact, view.URL, view.Follows, view.ID = evil, evil, evil, evil, evil
-	view.Group = map[string]string{"service": evil}
-	view.Segments[0].Labels = map[string]string{evil: evil}
-	view.Segments[0].Condition, view.Recovery[0].Target, view.Recovery[1].None = evil, evil, evil
-	view.Triage[1].Decide[0], view.Triage[0].Check, view.Rollbacks[0].Do, view.Rollbacks[0].Name = evil, evil, evil, evil
-	view.Timeline[0].Text, view.Timeline[1].Actor, view.Called[0] = evil, evil, evil
-	view.Blind, view.Unknown = true, []string{evil}
-	for name, text := range map[string]string{
-		"show": incidentText(view, clientNow()), "list": incidentTable([]incident.View{view}, clientNow()), "ack": acknowledgedText(view),
-	} {
-		if strings.ContainsAny(text, evil[:1]+"\x07\u202e") || !utf8.ValidString(text) {
-			t.Errorf("%s: %q", name, text)
-		}
-	}
-}
-
 func TestTheJSONOfACommandIsTheAPIs(t *testing.T) {
 	address, desk := serveAPI(t)
 	got := irdaemon(t, address, "", "incidents", "show", "42", "-o", "json")
@@ -296,51 +278,58 @@ func TestTheJSONOfACommandIsTheAPIs(t *testing.T) {
 	}
 }
 
-func TestWhoHasAnIncident(t *testing.T) {
-	view := webtest.Blind()
-	view.AcknowledgedBy = "bob"
-	p := &page{now: clientNow()}
-	if got := p.taken(view); got != "bob; first acknowledged 14:12 UTC (0s ago)" {
-		t.Errorf("handed over: %q", got)
-	}
-	view.AcknowledgedBy = ""
-	if got := p.taken(view); got != "nobody any more; first acknowledged 14:12 UTC (0s ago)" {
-		t.Errorf("given back: %q", got)
-	}
-	view.AcknowledgedAt = nil
-	if got := p.taken(view); got != "nobody yet" {
-		t.Errorf("new: %q", got)
-	}
-}
-
-func TestTimesAsPeopleReadThem(t *testing.T) {
+func TestANoteFromAnotherCommandIsPlainTextAndItsEnd(t *testing.T) {
+	many := strings.Repeat("0123456789\n", 2000)
 	for _, test := range []struct {
-		now, at, want string
+		name, in, want string
 	}{
-		{"2026-11-03T14:22:30Z", "2026-11-03T14:10:00Z", "14:10 UTC (12m ago)"},
-		{"2026-11-03T14:10:05Z", "2026-11-03T14:10:00Z", "14:10 UTC (5s ago)"},
-		{"2026-11-03T14:10:00Z", "2026-11-03T14:25:00Z", "14:25 UTC (in 15m)"},
-		{"2026-11-03T16:15:00Z", "2026-11-03T14:10:00Z", "14:10 UTC (2h05m ago)"},
-		{"2026-11-03T00:05:00Z", "2026-11-02T23:50:00Z", "Nov 2 23:50 UTC (15m ago)"},
-		{"2026-11-03T14:10:00+02:00", "2026-11-03T14:00:00+02:00", "12:00 UTC (10m ago)"},
-		{"2026-11-03T14:10:00Z", "2026-10-01T14:10:00Z", "Oct 1 14:10 UTC (33d ago)"},
-		{"2027-01-01T00:10:00Z", "2026-12-31T23:50:00Z", "2026-12-31 23:50 UTC (20m ago)"},
+		{"colours, titles and the cursor are left out", "\x1b[1;31merror\x1b[0m at \x1b]0;title\x07step 2\r\n\ttab\x1b[2K\x00\x7f!", "error at step 2\n\ttab!"},
+		{"what is not text is shown as such", "a\xffb", "a\uFFFDb"},
+		{"of too much the end is kept", many + "the end\n", "(cut: the first 12071 bytes are left out)\n"},
 	} {
-		at, now := parse(t, test.at), parse(t, test.now)
-		if got := when(&at, now); got != test.want {
-			t.Errorf("%s at %s: %q, want %q", test.at, test.now, got, test.want)
+		address, desk := serveAPI(t)
+		if got := irdaemon(t, address, test.in, "note", "42", "-", "--by", "alice"); got.err != nil {
+			t.Fatalf("%s: %v", test.name, got.err)
+		}
+		view, err := desk.View(t.Context(), "42")
+		if err != nil {
+			t.Fatal(err)
+		}
+		noted := view.Timeline[len(view.Timeline)-1].Text
+		whole := noted == test.want
+		if len(test.in) > maxNoteBytes {
+			whole = strings.HasPrefix(noted, test.want) && strings.HasSuffix(noted, "\nthe end") && len(noted) <= maxNoteBytes
+		}
+		if !whole {
+			t.Errorf("%s: noted %.100q… (%d bytes), want %q", test.name, noted, len(noted), test.want)
 		}
 	}
-	if got := when(nil, clientNow()); got != "-" {
-		t.Errorf("nothing: %q", got)
-	}
 }
 
-func parse(t *testing.T, text string) time.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t.Fatal(err)
+func TestAHandOverSaysWhoHadIt(t *testing.T) {
+	address, _ := serveAPI(t)
+	for _, step := range []struct{ by, want string }{
+		{"zoe", "zoe has #42 now: The safety"},
+		{"zoe", "zoe has #42 now: The safety"},
+		{"yan", "yan has #42 now; zoe had it since 14:12:24 UTC: The safety"},
+	} {
+		got := irdaemon(t, address, "", "ack", "42", "--by", step.by)
+		if got.err != nil || !strings.HasPrefix(got.out, step.want) {
+			t.Errorf("%s: %q, %v; want %q", step.by, got.out, got.err, step.want)
+		}
 	}
-	return at
+	given := webtest.Refusals()
+	given.AcknowledgedBy = "yan"
+	given.Timeline = []incident.TimelineEntry{
+		{Kind: "acknowledged", Actor: "zoe"}, {Kind: "unacknowledged", Actor: "zoe"}, {Kind: "acknowledged", Actor: "yan"},
+	}
+	if before := holderBefore(given); before != nil {
+		t.Errorf("%s had given it back", before.Actor)
+	}
+	const evil = "\x1b[2J\x07\u202e"
+	view := webtest.Refusals()
+	view.Title, view.AcknowledgedBy = evil, evil
+	if said := acknowledgedText(view, &clientSettings{now: clientNow}); strings.ContainsAny(said, "\x1b\x07\u202e") {
+		t.Errorf("%q steers the terminal", said)
+	}
 }

@@ -41,6 +41,8 @@ type daemon struct {
 	listener  net.Listener
 
 	loaded    atomic.Pointer[config.Config]
+	probed    atomic.Pointer[evaluator.Probe] // nil: not tried out yet
+	tryOut    chan struct{}                   // a reload asks for another probe
 	receivers atomic.Pointer[map[string]notify.Receiver]
 }
 
@@ -59,7 +61,7 @@ type daemonOptions struct {
 }
 
 func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
-	d := &daemon{options: options, log: options.Log, source: options.Source, registry: prometheus.NewRegistry()}
+	d := &daemon{options: options, log: options.Log, source: options.Source, registry: prometheus.NewRegistry(), tryOut: make(chan struct{}, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.metrics = newDaemonMetrics(d.registry, d)
 	if err := d.adopt(options.Config); err != nil {
@@ -76,6 +78,7 @@ func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
 	d.desk = incident.NewDesk(incident.Config{
 		Store: d.store, Policy: d.policy, Log: d.log, Now: time.Now,
 		OnEvents: d.happened,
+		Live:     func(id string) (incident.Live, bool) { return d.evaluator.Live(id) }, // asked once all is wired
 	})
 	d.evaluator = evaluator.New(evaluator.Config{
 		Source: d.source, Desk: d.desk,
@@ -99,6 +102,7 @@ func (d *daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.notifier.Run(ctx) })
 	group.Go(func() error { return d.clock(ctx) })
 	group.Go(func() error { return d.tidy(ctx) })
+	group.Go(func() error { return d.probe(ctx) })
 	group.Go(func() error { return web.Serve(ctx, d.listener, d.handler(), d.log) })
 	return errors.Join(group.Wait(), d.store.Close())
 }
@@ -154,7 +158,7 @@ func (d *daemon) handler() http.Handler {
 		Version: buildVersion(), ExternalURL: d.options.Config.Settings.Web.ExternalURL,
 	}
 	if d.options.Reload != nil {
-		c.Reload = func(context.Context) error { return d.reload() }
+		c.Reload = func(context.Context) ([]string, error) { return d.reload() }
 	}
 	return web.New(c)
 }
@@ -170,8 +174,9 @@ func (d *daemon) adopt(c *config.Config) error {
 	return nil
 }
 
-// reload reads the files again. A broken one is refused whole, and the old ones stay in force.
-func (d *daemon) reload() error {
+// reload reads the files again, and names the settings that take effect at the next start only. A broken file is refused
+// whole, and the old ones stay in force.
+func (d *daemon) reload() (atNextStart []string, err error) {
 	c, err := d.options.Reload()
 	if err == nil {
 		err = d.adopt(c)
@@ -179,20 +184,26 @@ func (d *daemon) reload() error {
 	d.metrics.reloaded(err == nil)
 	if err != nil {
 		d.log.Error("reload refused; the files loaded before stay in force", zap.Error(err))
-		return &web.FilesRefused{Problems: err}
+		return nil, &web.FilesRefused{Problems: err}
 	}
-	for _, key := range config.NeedsRestart(&d.options.Config.Settings, &c.Settings) {
+	atNextStart = config.NeedsRestart(&d.options.Config.Settings, &c.Settings)
+	for _, key := range atNextStart {
 		d.log.Warn("a changed setting takes effect at the next start", zap.String("setting", key))
 	}
 	d.evaluator.SetRunbooks(c.Runbooks)
+	select {
+	case d.tryOut <- struct{}{}:
+	default: // one is asked for already, and will see these
+	}
 	d.log.Info("reloaded", zap.Int("runbooks", len(c.Runbooks)), zap.Int("signals", len(c.Signals)))
-	return nil
+	return atNextStart, nil
 }
 
 // happened is told of every commit.
 func (d *daemon) happened(r *incident.Record, events []incident.Event) {
 	d.notifier.Wake()
 	d.metrics.happened(r, events)
+	d.station(r, events)
 	if d.options.OnEvents != nil {
 		d.options.OnEvents(r, events)
 	}
@@ -206,12 +217,30 @@ func (d *daemon) ready() []string {
 	if late := time.Since(status.Tick); !status.Tick.IsZero() && late > 3*interval+d.loaded.Load().Settings.QueryOffset {
 		reasons = append(reasons, fmt.Sprintf("no tick was decided for %s; due every %s", late.Round(time.Second), interval))
 	}
-	return reasons
+	return append(reasons, d.undelivered()...)
+}
+
+// pageLate is how long a page may wait for its receiver before the daemon is not ready.
+const pageLate = time.Minute
+
+// undelivered gives the reason why nobody may hear of an incident: a page that its receiver has not taken for a minute.
+func (d *daemon) undelivered() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	rows, oldest, err := d.store.Pages(ctx)
+	if err != nil {
+		return []string{"the outbox can't be read: " + err.Error()}
+	}
+	if late := time.Since(oldest); rows > 0 && late > pageLate {
+		return []string{fmt.Sprintf("pages are not delivered: %s, the oldest since %s", count(rows, "page"), oldest.UTC().Format("15:04:05 UTC"))}
+	}
+	return nil
 }
 
 // policy is the settings in force that deciding needs.
-func (d *daemon) policy() incident.Policy {
-	s := d.loaded.Load().Settings
+func (d *daemon) policy() incident.Policy { return policyOf(&d.loaded.Load().Settings) }
+
+func policyOf(s *config.Settings) incident.Policy {
 	p := incident.Policy{
 		Instance: s.Instance, Interval: s.Interval, BlindAfter: s.BlindAfter,
 		ExternalURL: strings.TrimSuffix(s.Web.ExternalURL, "/"),

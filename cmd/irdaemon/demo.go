@@ -49,6 +49,10 @@ func demoCommand() *cobra.Command {
 			if options.responder != "auto" && options.responder != "manual" {
 				return wrongUsage("--responder %q is not known; auto or manual", options.responder)
 			}
+			if scenario == "help" {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.Join(demo.ScenarioNames(), "\n"))
+				return err
+			}
 			found, err := demo.FindScenario(scenario)
 			if err != nil {
 				return wrongUsage("--scenario: %w", err)
@@ -61,7 +65,7 @@ func demoCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&options.responder, "responder", "auto", "who acknowledges: auto (a scripted person) or manual (you)")
 	cmd.Flags().BoolVar(&options.exit, "exit", false, "end when the incident is resolved; exit code 0 only if all went as expected")
-	cmd.Flags().StringVar(&scenario, "scenario", "", "the story to play")
+	cmd.Flags().StringVar(&scenario, "scenario", "", "the story to play; help lists them")
 	cmd.Flags().StringVar(&options.logLevel, "log-level", "error", "what the daemon logs beside the story: debug, info, warn or error")
 	return cmd
 }
@@ -90,13 +94,13 @@ type stage struct {
 }
 
 // playDemo plays the scenario until the incident is resolved, and afterwards until ctx ends, unless --exit ends it.
-func playDemo(ctx context.Context, options demoOptions) error {
+func playDemo(person context.Context, options demoOptions) error {
 	folder, err := os.MkdirTemp("", "irdaemon-demo-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(person)
 	defer cancel()
 
 	s := &stage{demoOptions: options, printer: demo.NewPrinter(options.out), opened: make(chan string, 16), resolved: make(chan struct{})}
@@ -116,7 +120,27 @@ func playDemo(ctx context.Context, options demoOptions) error {
 		return s.watch(ctx)
 	})
 	err = group.Wait()
-	return errors.Join(err, s.source.Close())
+	if person.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // a person ended it, whatever was being waited for
+	}
+	if err = errors.Join(err, s.source.Close()); err == nil && person.Err() != nil {
+		return s.stopped()
+	}
+	return err
+}
+
+// stopped says that a person ended the demo. With --exit it was to end by itself.
+func (s *stage) stopped() error {
+	_, _ = fmt.Fprintln(s.out, "\nstopped")
+	select {
+	case <-s.resolved:
+		return nil
+	default:
+	}
+	if s.exit {
+		return errors.New("stopped before the incident was resolved")
+	}
+	return nil
 }
 
 // set builds the stage: the bot, the pagers, the past, the daemon.
@@ -210,15 +234,28 @@ func (s *stage) openSource(ctx context.Context, c *config.Config, bot *demo.Bot,
 }
 
 func (s *stage) introduce() {
-	end := s.scenario.End.Sub(s.scenario.Start)
+	length := s.scenario.End.Sub(s.scenario.Start)
+	_, _ = fmt.Fprintf(s.out, "%s. Played at %d times the speed (1:%d: every duration is divided by %d): %d minutes take about %d. The clock below is the story's, UTC.\n",
+		s.scenario.Title, demo.DefaultSpeed, demo.DefaultSpeed, demo.DefaultSpeed, int(length.Minutes()), int(s.clock.Scale(length).Round(time.Minute).Minutes()))
 	url := s.daemon.options.Config.Settings.Web.ExternalURL
-	_, _ = fmt.Fprintf(s.out, "%s at 1:%d: every duration is divided by %d, and %d minutes play in about %s. The clock below is the story's, UTC.\n",
-		s.scenario.Title, demo.DefaultSpeed, demo.DefaultSpeed, int(end.Minutes()), s.clock.Scale(end).Round(10*time.Second))
-	_, _ = fmt.Fprintf(s.out, "API: %s/api/v1/incidents", url)
+	_, _ = fmt.Fprintf(s.out, "What is open: %s/    the API: %s/api/v1/incidents\n", url, url)
 	if s.responder == "manual" {
-		_, _ = fmt.Fprintf(s.out, "    acknowledge with: irdaemon ack 1 --by YOU --url %s", url)
+		_, _ = fmt.Fprintln(s.out, "You are on call. When the pager rings, take the incident in another terminal:", s.ackCommand(1))
 	}
-	_, _ = fmt.Fprint(s.out, "\n\n")
+	_, _ = fmt.Fprintln(s.out)
+}
+
+// ackCommand is how a person takes an incident of this demo, word for word.
+func (s *stage) ackCommand(number int64) string {
+	program := "irdaemon"
+	if path, err := os.Executable(); err == nil && strings.Contains(path, "go-build") { // go run made it
+		program = "go run ./cmd/irdaemon"
+	}
+	command := fmt.Sprintf("%s ack %d --by YOU", program, number)
+	if url := s.daemon.options.Config.Settings.Web.ExternalURL; url != defaultURL {
+		command += " --url " + url
+	}
+	return command
 }
 
 // tell prints what the bot and its operator do.
@@ -231,7 +268,7 @@ func (s *stage) happened(r *incident.Record, events []incident.Event) {
 		s.mu.Lock()
 		s.seen = append(s.seen, demo.Seen{Event: e.Body.Kind(), At: at, Severity: string(r.Severity)})
 		s.mu.Unlock()
-		s.printer.Print(at, strings.ReplaceAll(e.Body.Kind(), "_", " "), demo.Describe(s.clock, r, e))
+		s.printer.Print(at, strings.ReplaceAll(e.Body.Kind(), "_", " "), demo.Describe(s.clock, r, e, s.responder == "manual"))
 		switch e.Body.(type) {
 		case incident.Opened:
 			s.opened <- r.ID
@@ -276,6 +313,9 @@ func (s *stage) pagers() http.Handler {
 		}
 		i := call.Data.Incident
 		text := fmt.Sprintf("rings: #%d %s %s: %s", i.Number, i.Severity, i.Title, i.Impact)
+		if s.responder == "manual" && call.Type == "incident.page" {
+			text += "\ntake it: " + s.ackCommand(i.Number)
+		}
 		if call.Type != "incident.page" {
 			text = fmt.Sprintf("told: #%d %s is %s", i.Number, i.Title, i.State)
 		}

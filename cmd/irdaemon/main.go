@@ -46,7 +46,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return wrongUsage("%w\nsee %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(runCommand(), checkCommand(), demoCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), testCommand(), replayCommand(), demoCommand(), versionCommand())
 	root.AddCommand(clientCommands()...)
 	usageErrors(root)
 	return root

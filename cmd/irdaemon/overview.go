@@ -60,6 +60,24 @@ func (o overview) held() map[string]string {
 	return held
 }
 
+// probe gives what a signal answered when it was tried out; nil: it was not, for no runbook reads it, or not yet.
+func (o overview) probe(signal string) *web.Probe {
+	found := o.daemon.probed.Load()
+	if found == nil {
+		return nil
+	}
+	for _, s := range found.Signals {
+		if s.Name == signal {
+			probe := &web.Probe{At: found.At, Series: s.Series}
+			if s.Err != nil {
+				probe.Error = s.Err.Error()
+			}
+			return probe
+		}
+	}
+	return nil
+}
+
 // Signals implements web.Overview. A signal that is asked with several ranges is as well as the worst of them.
 func (o overview) Signals() []web.SignalStatus {
 	var all []web.SignalStatus
@@ -70,6 +88,7 @@ func (o overview) Signals() []web.SignalStatus {
 			if f.Name != s.Name {
 				continue
 			}
+			status.Asked = true
 			status.Segments = max(status.Segments, f.Segments)
 			if !f.AnsweredAt.IsZero() && status.Query.LastSuccess == nil {
 				status.Query.LastSuccess = &f.AnsweredAt
@@ -78,6 +97,7 @@ func (o overview) Signals() []web.SignalStatus {
 				status.Query.Error, status.Query.Since = f.Error, &f.Failing
 			}
 		}
+		status.Probe = o.probe(s.Name)
 		all = append(all, status)
 	}
 	slices.SortFunc(all, func(a, b web.SignalStatus) int { return strings.Compare(a.Name, b.Name) })

@@ -85,7 +85,7 @@ func (d *daemon) reloadOnHangup() (stop func()) {
 		for {
 			select {
 			case <-hangups:
-				_ = d.reload() // refused: it is logged, and a metric
+				_, _ = d.reload() // refused: it is logged, and a metric
 			case <-done:
 				return
 			}

@@ -100,15 +100,22 @@ var scenarios = []func() Scenario{WorkedExample}
 // FindScenario gives the scenario of that name; the empty name gives the default. Its error lists the names that
 // there are.
 func FindScenario(name string) (Scenario, error) {
-	var names []string
 	for _, scenario := range scenarios {
 		found := scenario()
 		if name == "" || found.Name == name {
 			return found, nil
 		}
-		names = append(names, found.Name)
 	}
-	return Scenario{}, fmt.Errorf("scenario %q: unknown; there is %s", name, strings.Join(names, ", "))
+	return Scenario{}, fmt.Errorf("scenario %q: unknown; there is %s", name, strings.Join(ScenarioNames(), ", "))
+}
+
+// ScenarioNames names the stories that ship, the default first.
+func ScenarioNames() []string {
+	var names []string
+	for _, scenario := range scenarios {
+		names = append(names, scenario().Name)
+	}
+	return names
 }
 
 // Tell calls tell for each of the scenario's lines when its time has come, and returns after the last one. Lines

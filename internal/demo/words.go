@@ -9,8 +9,9 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
-// Describe says what an event of an incident means, with its times on the story's clock.
-func Describe(clock Clock, r *incident.Record, e incident.Event) string {
+// Describe says what an event of an incident means, with its times on the story's clock. Where people answer in their own
+// time, as manual says, the wait until the next call is theirs.
+func Describe(clock Clock, r *incident.Record, e incident.Event, manual bool) string {
 	story := func(at time.Time) string { return clockTime(clock.Story(at)) }
 	switch body := e.Body.(type) {
 	case incident.Opened:
@@ -21,8 +22,16 @@ func Describe(clock Clock, r *incident.Record, e incident.Event) string {
 		return fmt.Sprintf("%s: %s; past the limit since %s, impact began %s", body.Severity, strings.Join(breaches, ", "),
 			story(body.BreachBegan), story(body.ImpactStartedAt))
 	case incident.Paged:
-		return fmt.Sprintf("round %d calls %s; if nobody acknowledges, the next call is at %s", body.Round,
-			strings.Join(body.Roles, ", "), story(body.NextAt))
+		next := "at " + story(body.NextAt)
+		if manual {
+			next = "in " + triggers.FormatDuration(body.NextAt.Sub(e.At)) + " of your own time"
+		}
+		return fmt.Sprintf("round %d calls %s; if nobody acknowledges, the next call is %s", body.Round,
+			strings.Join(body.Roles, ", "), next)
+	case incident.WentBlind:
+		return fmt.Sprintf("can't see %s since %s", strings.Join(body.Conditions, ", "), story(body.Since))
+	case incident.Unverified:
+		return "no verified recovery within the runbook's timeout"
 	case incident.Acknowledged:
 		return e.Actor + " has it; nobody else is called"
 	case incident.HoldStarted:

@@ -112,7 +112,11 @@ func (s *settingsReader) finish(v document.Value) {
 			"from 0s to below "+triggers.FormatDuration(s.Interval)+", or auto")
 	}
 	if s.Owner == "" {
-		v.Report().Warn(v.Key("owner"), "is missing: nobody is told when irdaemon itself is blind or stuck", "owner: a role")
+		v.Report().Warn(v.Key("owner"), "is missing: a later release pages it when irdaemon itself is blind or stuck; until then /-/ready, the log and the metrics tell", "owner: a role")
+	}
+	if listen := v.Get("web", "listen"); v.Get("web").Has("listen") && !isLoopback(s.Web.Listen) {
+		listen.Warn("other machines can reach it, and nobody who calls the API is authenticated: run refuses it without --insecure-listen",
+			"a loopback address, such as 127.0.0.1:9847")
 	}
 	for _, check := range s.checks {
 		check()
@@ -129,6 +133,16 @@ func reachable(listen, host string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// isLoopback tells whether only this machine reaches a listener's address.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return true // it is an error already
+	}
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
 func (s *settingsReader) readPhase(v document.Value) {
 	if text, ok := v.Optional(); ok && text == "auto" {
 		s.PhaseAuto = true
@@ -141,7 +155,7 @@ func (s *settingsReader) readPhase(v document.Value) {
 func (s *settingsReader) readStore(v document.Value) {
 	v.Object(
 		document.Field{Key: "path", Read: document.Into(&s.Store.Path, document.Value.Text)},
-		document.Field{Key: "keep", Read: document.Into(&s.Store.Keep, document.Value.Positive)},
+		document.Field{Key: "keep", Read: unused(document.Into(&s.Store.Keep, document.Value.Positive))},
 		document.Field{Key: "postgres_url_file", Read: func(v document.Value) {
 			s.secret(&s.Store.PostgresURLFile)(v)
 			later(v, "a later release stores there")
@@ -183,6 +197,18 @@ func (s *settingsReader) laterFile(into *string) func(document.Value) {
 		}
 		s.secret(into)(v)
 		later(v, "a later release reads it")
+	}
+}
+
+// unused reads a setting that is checked and kept, and that nothing acts on in this release.
+func unused(read func(document.Value)) func(document.Value) {
+	return func(v document.Value) {
+		before := v.Report().Count(document.Error)
+		read(v)
+		if v.Report().Count(document.Error) > before {
+			return
+		}
+		v.Warn("not acted on by this release", "it may stay: a later one does")
 	}
 }
 
@@ -231,7 +257,7 @@ func (s *settingsReader) readSeverities(v document.Value) {
 
 func (s *settingsReader) readChanges(v document.Value) {
 	v.Object(
-		document.Field{Key: "since", Read: s.readSince},
+		document.Field{Key: "since", Read: unused(s.readSince)},
 		document.Field{Key: "detect", Read: func(v document.Value) {
 			v.Items(func(v document.Value) { s.Changes.Detect = append(s.Changes.Detect, readDetect(v)) })
 			later(v, "a later release watches for changes")
@@ -370,8 +396,8 @@ func clock(v document.Value) {
 func (s *settingsReader) readLimits(v document.Value) {
 	v.Object(
 		document.Field{Key: "segments", Read: document.Into(&s.Limits.Segments, document.Value.PositiveInt)},
-		document.Field{Key: "open_groups", Read: document.Into(&s.Limits.OpenGroups, document.Value.PositiveInt)},
-		document.Field{Key: "pages", Read: s.readPages},
+		document.Field{Key: "open_groups", Read: unused(document.Into(&s.Limits.OpenGroups, document.Value.PositiveInt))},
+		document.Field{Key: "pages", Read: unused(s.readPages)},
 		document.Field{Key: "queries", Read: document.Into(&s.Limits.Queries, func(v document.Value) (int, bool) { return v.Int(1, 256) })},
 	)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
@@ -73,4 +74,48 @@ func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *fe
 		l.feeds[window] = f
 	}
 	return f
+}
+
+// spanOf gives when a clause that fires began to: the earliest of what fires under an `any`, and under an `all` the latest
+// of its members, for before that the whole of it did not hold. said are the breaches, with their times, of found.
+func spanOf(c *triggers.Clause, found []triggers.Breach, said []incident.Breach) beginning {
+	if c.Condition != nil {
+		var first beginning
+		for i, b := range found {
+			if b.Condition == c.Condition {
+				first = first.or(beginning{said[i].BreachBegan, said[i].ImpactBegan})
+			}
+		}
+		return first
+	}
+	var whole beginning
+	for i := range c.Any {
+		whole = whole.or(spanOf(&c.Any[i], found, said))
+	}
+	for i := range c.All {
+		whole = whole.and(spanOf(&c.All[i], found, said))
+	}
+	return whole
+}
+
+// or is the earlier of two beginnings, by each of their times. One that is zero never was.
+func (b beginning) or(other beginning) beginning {
+	pick := func(x, y time.Time) time.Time {
+		if x.IsZero() || !y.IsZero() && y.Before(x) {
+			return y
+		}
+		return x
+	}
+	return beginning{pick(b.breach, other.breach), pick(b.impact, other.impact)}
+}
+
+// and is the later of two beginnings, by each of their times.
+func (b beginning) and(other beginning) beginning {
+	pick := func(x, y time.Time) time.Time {
+		if y.After(x) {
+			return y
+		}
+		return x
+	}
+	return beginning{pick(b.breach, other.breach), pick(b.impact, other.impact)}
 }

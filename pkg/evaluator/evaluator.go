@@ -308,5 +308,7 @@ func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) 
 		breach.BreachBegan, breach.ImpactBegan = began.breach, began.impact
 		f.Breaches = append(f.Breaches, breach)
 	}
+	began := spanOf(&w.snapshot.Runbook.Trigger, g.Breaches, f.Breaches)
+	f.BreachBegan, f.ImpactStartedAt = began.breach, began.impact
 	return f
 }

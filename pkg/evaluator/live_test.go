@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
+	"github.com/irdaemon/irdaemon/pkg/source"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
@@ -142,10 +145,18 @@ func TestBlindnessIsToldOncePerReason(t *testing.T) {
 		w := newWorld(t, map[string]metric{"refusals": always(1), "others": always(1)}, book("one"), book("two", other))
 		w.source.fault = down("00:25:00", "00:35:00")
 		w.start()
-		sleepUntil("00:40:00")
+		sleepUntil("00:40:05") // between two ticks
+		synctest.Wait()
 		blind := w.logs.FilterMessageSnippet("blind").All()
 		equal(t, "lines", len(blind), 1)
 		equal(t, "what", blind[0].ContextMap(), map[string]any{"signals": []any{"others", "refusals"}, "error": "http_status: 503 Service Unavailable"})
+		w.source.fault = func(q query) error { // each connection comes from a port of its own
+			return &source.Error{Reason: source.Unreachable, Expr: q.expr, Detail: "read tcp 127.0.0.1:5" + fmt.Sprint(len(q.expr)) + ": reset", Err: syscall.ECONNRESET}
+		}
+		sleepUntil("00:41:00")
+		reset := w.logs.FilterMessageSnippet("blind").All()
+		equal(t, "lines of the second time", len(reset), 2)
+		equal(t, "why", reset[1].ContextMap()["error"], "unreachable: connection reset by peer")
 		back := w.logs.FilterMessageSnippet("sight is back").All()
 		equal(t, "back", back[0].ContextMap(), map[string]any{"signals": []any{"others", "refusals"}})
 		w.stop()

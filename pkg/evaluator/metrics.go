@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -121,13 +122,18 @@ func (e *Evaluator) tell(lost, back []*feed) {
 	}
 }
 
-// reasonOf is why a query failed, without the query: signals that fail for one reason are told in one line.
+// reasonOf is why a query failed, without the query and without the port that it came from: signals that fail for one
+// reason are told in one line.
 func reasonOf(err error) string {
 	var known *source.Error
-	if errors.As(err, &known) && known.Detail != "" {
-		return string(known.Reason) + ": " + known.Detail
+	var cause syscall.Errno
+	switch {
+	case !errors.As(err, &known):
+		return err.Error()
+	case errors.As(err, &cause):
+		return string(known.Reason) + ": " + cause.Error()
 	}
-	return err.Error()
+	return string(known.Reason) + ": " + known.Detail
 }
 
 // signalNames names the feeds' signals, each once.

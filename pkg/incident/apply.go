@@ -157,7 +157,9 @@ func (b PageDelivered) apply(r *Record, e Event) {
 		}
 	}
 	if r.Round != nil && r.Round.N == b.Round {
-		r.Round.Failed = slices.DeleteFunc(r.Round.Failed, func(name string) bool { return name == b.Receiver })
+		taken := func(name string) bool { return name == b.Receiver }
+		r.Round.Failed = slices.DeleteFunc(r.Round.Failed, taken)
+		r.Round.Untaken = slices.DeleteFunc(r.Round.Untaken, taken)
 	}
 }
 
@@ -166,6 +168,12 @@ func (b PageFailed) apply(r *Record, _ Event) {
 		r.stopAwaiting(b.Receiver, b.Round)
 	}
 	round := r.Round
+	if round != nil && round.N == b.Round && !b.NotSent && !slices.Contains(round.Untaken, b.Receiver) {
+		round.Untaken = append(round.Untaken, b.Receiver)
+	}
+	if b.Awaited {
+		return
+	}
 	present := round != nil && round.N == b.Round && round.Step == b.Step && slices.Contains(round.Receivers, b.Receiver)
 	if present && !b.NotSent && !slices.Contains(round.Failed, b.Receiver) {
 		round.Failed = append(round.Failed, b.Receiver)
@@ -269,6 +277,7 @@ func (r *Record) clone() *Record {
 	c.Acknowledged, c.Hold, c.Blind, c.Round = copied(r.Acknowledged), copied(r.Hold), copied(r.Blind), copied(r.Round)
 	if c.Round != nil {
 		c.Round.Failed, c.Round.Called = slices.Clone(r.Round.Failed), slices.Clone(r.Round.Called)
+		c.Round.Untaken = slices.Clone(r.Round.Untaken)
 	}
 	c.Owed, c.Pages, c.Awaited = slices.Clone(r.Owed), slices.Clone(r.Pages), slices.Clone(r.Awaited)
 	return &c

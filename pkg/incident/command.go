@@ -67,7 +67,11 @@ func (c Acknowledge) run(d *decision) error {
 	if r.Acknowledged != nil && r.Acknowledged.By == c.By && !calling && len(r.Owed) == 0 {
 		return nil
 	}
-	d.add(Acknowledged{Round: r.presentRound(), Via: c.Via}, "")
+	body := Acknowledged{Round: r.presentRound(), Via: c.Via}
+	if r.Acknowledged != nil && r.Acknowledged.By != c.By {
+		body.From = r.Acknowledged.By
+	}
+	d.add(body, "")
 	return nil
 }
 

@@ -106,7 +106,9 @@ func (d *decision) severity(o Observation) {
 		}
 	}
 	if worst.Severity.Worse(d.record.Severity) {
-		d.add(SeverityRaised{From: d.record.Severity, To: worst.Severity, Rule: worst.Rule}, string(worst.Severity))
+		d.add(SeverityRaised{
+			From: d.record.Severity, To: worst.Severity, Rule: worst.Rule, Breaches: worst.Breaches,
+		}, string(worst.Severity))
 	}
 }
 

@@ -36,6 +36,9 @@ type Config struct {
 	// OnEvents is told of events after they were committed, with the record that they add up to, in their order. It must
 	// not wait for the Desk. Nil: nobody is.
 	OnEvents func(*Record, []Event)
+	// Live gives what the last tick saw of an open incident; not ok: nothing is known. It must not wait for the Desk.
+	// Nil: nothing ever is.
+	Live func(id string) (live Live, ok bool)
 }
 
 // Desk decides and commits. In a process one decision is made at a time; other processes are met through the version
@@ -198,7 +201,18 @@ func (d *Desk) View(ctx context.Context, ref string) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("read the events of %s: %w", r, err)
 	}
-	return NewView(r, events, d.config.Policy().ExternalURL, d.now()), nil
+	return d.view(r, events, d.config.Policy(), d.now()), nil
+}
+
+// view is that of a record with what the last tick saw of it.
+func (d *Desk) view(r *Record, events []Event, policy Policy, now time.Time) View {
+	var seen *Live
+	if d.config.Live != nil {
+		if live, ok := d.config.Live(r.ID); ok {
+			seen = &live
+		}
+	}
+	return LiveView(r, events, policy.ExternalURL, now, seen)
 }
 
 // List gives a page of incidents without their timelines, newest first, and where the next page starts.
@@ -207,9 +221,9 @@ func (d *Desk) List(ctx context.Context, filter Filter) (views []View, next stri
 	if err != nil {
 		return nil, "", fmt.Errorf("list incidents: %w", err)
 	}
-	url, now := d.config.Policy().ExternalURL, d.now()
+	policy, now := d.config.Policy(), d.now()
 	for _, r := range records {
-		views = append(views, NewView(r, nil, url, now))
+		views = append(views, d.view(r, nil, policy, now))
 	}
 	return views, next, nil
 }

@@ -55,7 +55,7 @@ func (d *Desk) Command(ctx context.Context, ref string, command Command, once Id
 			commit.Changes = []Change{c}
 			r, history = c.Record, slices.Concat(history, c.Events)
 		}
-		view = NewView(r, history, policy.ExternalURL, now)
+		view = d.view(r, history, policy, now)
 		commit.Idempotent, err = answer(once, view, now)
 		return commit, err
 	})

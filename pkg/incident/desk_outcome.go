@@ -29,7 +29,7 @@ func (d *Desk) Standing(ctx context.Context, receiver string) ([]Standing, error
 		for _, receipt := range r.Pages {
 			if receipt.Receiver == receiver && !receipt.Ended {
 				standing = append(standing, Standing{
-					View:  NewView(r, nil, d.config.Policy().ExternalURL, d.now()),
+					View:  d.view(r, nil, d.config.Policy(), d.now()),
 					Round: receipt.Round, Key: receipt.Key, Severity: receipt.Severity, StartedAt: receipt.StartedAt,
 				})
 			}
@@ -51,6 +51,12 @@ func (d *Desk) Failed(ctx context.Context, delivery Delivery, cause string, perm
 		result = resultRefused
 	}
 	return d.outcome(ctx, outcome{delivery: delivery, result: result, cause: cause})
+}
+
+// Awaited says that a page has not been taken by its receiver yet. The row stays due and the ladder goes on waiting for
+// it; people who look see that the call has not arrived.
+func (d *Desk) Awaited(ctx context.Context, delivery Delivery, cause string) error {
+	return d.outcome(ctx, outcome{delivery: delivery, result: resultAwaited, cause: cause})
 }
 
 // Superseded settles an outbox row that was not sent, for nobody needs it any more.

@@ -80,6 +80,7 @@ type Relapsed struct {
 type SeverityRaised struct {
 	From, To runbook.Severity
 	Rule     string
+	Breaches []Breach `json:",omitempty"` // what fires at this tick, with the values that raise it
 }
 
 // HoldStarted begins the watch over key, safety and business.
@@ -154,12 +155,14 @@ type PageFailed struct {
 	Cause       string
 	Permanent   bool
 	NotSent     bool `json:",omitempty"` // nobody needed it any more
+	Awaited     bool `json:",omitempty"` // not taken yet, and the ladder still waits for it: told so that people know
 }
 
 // Acknowledged says that a person took the incident; it stops the round that it names.
 type Acknowledged struct {
 	Round int
 	Via   string // api, command
+	From  string `json:",omitempty"` // who had it until then, where that is somebody else
 }
 
 // Unacknowledged gives the incident back.

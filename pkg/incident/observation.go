@@ -79,6 +79,8 @@ type Firing struct {
 	Breaches      []Breach
 	Frozen        []triggers.Frozen
 	BlastRadius   *float64
+	// BreachBegan and ImpactStartedAt are those of the whole trigger; zero: the earliest of the breaches.
+	BreachBegan, ImpactStartedAt time.Time
 }
 
 // Policy is one snapshot of the settings in force.

@@ -9,6 +9,7 @@ import (
 const (
 	resultDelivered  = "delivered"  // accepted
 	resultRefused    = "refused"    // for good: it is not sent again
+	resultAwaited    = "awaited"    // an attempt has failed, and the ladder still waits: told so that people know
 	resultLate       = "late"       // not taken in time: it goes on being tried, and the ladder doesn't wait for it
 	resultSuperseded = "superseded" // not sent, for nobody needs it any more
 )
@@ -35,6 +36,8 @@ func decideOutcome(r *Record, o outcome, p Policy, now time.Time) []Event {
 	case resultDelivered:
 		d.add(PageDelivered{Round: page.Round, Step: page.Step, Receiver: page.Receiver, Receipt: o.receipt,
 			Ended: page.EndsKey}, "")
+	case resultAwaited:
+		d.add(PageFailed{Round: page.Round, Step: page.Step, Receiver: page.Receiver, Cause: o.cause, Awaited: true}, o.result)
 	case resultRefused, resultLate:
 		d.add(PageFailed{Round: page.Round, Step: page.Step, Receiver: page.Receiver, Cause: o.cause,
 			Permanent: o.result == resultRefused}, o.result)

@@ -62,6 +62,11 @@ func (f Firing) opened(t time.Time) Opened {
 		Frozen: f.Frozen, BlastRadius: f.BlastRadius,
 		BreachBegan: t,
 	}
+	if !f.BreachBegan.IsZero() {
+		body.BreachBegan = earlier(t, f.BreachBegan)
+		body.ImpactStartedAt = earlier(body.BreachBegan, f.ImpactStartedAt)
+		return body
+	}
 	for _, b := range f.Breaches {
 		body.BreachBegan = earlier(body.BreachBegan, b.BreachBegan)
 	}

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -97,6 +98,13 @@ type Round struct {
 	StartedAt time.Time
 	Failed    []string // receivers of the present step that refused it for good, or have not taken it in time
 	Receivers []string // of the present step
+	Untaken   []string `json:",omitempty"` // receivers of any step at which an attempt has failed, and which took no page of the round
+}
+
+// notDelivered tells whether the round that calls has reached nobody so far, and not for want of an attempt.
+func (r *Record) notDelivered() bool {
+	return r.Round != nil && r.Round.Calling && len(r.Round.Untaken) > 0 &&
+		!slices.ContainsFunc(r.Pages, func(receipt Receipt) bool { return receipt.Round == r.Round.N })
 }
 
 // Receipt says that a receiver accepted the page of a round.

@@ -28,22 +28,29 @@ type View struct {
 	Headline string            `json:"headline" doc:"The first line of every message: what is broken, by how much, since when, how bad, who owns it, where to look."`
 	URL      string            `json:"url"`
 
-	Segments   []SegmentView   `json:"segments"`
-	Recovery   []BandView      `json:"recovery"`
-	Triage     []TriageView    `json:"triage"`
-	Rollbacks  []RollbackView  `json:"rollbacks"`
-	Postmortem PostmortemView  `json:"postmortem"`
-	Timeline   []TimelineEntry `json:"timeline"`
+	Segments    []SegmentView    `json:"segments"`
+	BlastRadius *float64         `json:"blast_radius,omitempty" doc:"Share of traffic in segments that breach now."`
+	Recovery    []BandView       `json:"recovery"`
+	Triage      []TriageView     `json:"triage"`
+	Mitigations []MitigationView `json:"mitigations" doc:"What buys time before or beside a rollback."`
+	Rollbacks   []RollbackView   `json:"rollbacks"`
+	Postmortem  PostmortemView   `json:"postmortem"`
+	Timeline    []TimelineEntry  `json:"timeline"`
+	SeenAt      *time.Time       `json:"seen_at,omitempty" doc:"The tick that saw what is said of now; missing before the first one, and when the incident is over."`
 
-	Calling    bool       `json:"calling" doc:"Somebody is being called and nobody has acknowledged."`
-	Round      int        `json:"round,omitempty"`
-	Called     []string   `json:"called,omitempty" doc:"Roles called so far in the present round."`
-	NextCallAt *time.Time `json:"next_call_at,omitempty"`
-	Unverified bool       `json:"unverified"`
-	Blind      bool       `json:"blind"`
-	Unknown    []string   `json:"unknown,omitempty" doc:"What has been unknown for blind_after or longer."`
-	HoldSince  *time.Time `json:"hold_since,omitempty"`
-	Follows    string     `json:"follows,omitempty"`
+	Calling      bool       `json:"calling" doc:"Somebody is being called and nobody has acknowledged."`
+	NotDelivered bool       `json:"not_delivered" doc:"Somebody is being called, an attempt has failed, and no receiver has accepted a page of the round."`
+	Round        int        `json:"round,omitempty"`
+	Called       []string   `json:"called,omitempty" doc:"Roles called so far in the present round."`
+	NextCallAt   *time.Time `json:"next_call_at,omitempty"`
+	Unverified   bool       `json:"unverified"`
+	Blind        bool       `json:"blind"`
+	Unknown      []string   `json:"unknown,omitempty" doc:"What has been unknown for blind_after or longer."`
+	Follows      string     `json:"follows,omitempty"`
+
+	HoldSince          *time.Time `json:"hold_since,omitempty"`
+	HoldSeconds        float64    `json:"hold_seconds,omitempty" doc:"How long every band must be held."`
+	HoldElapsedSeconds *float64   `json:"hold_elapsed_seconds,omitempty" doc:"How much of it has been seen; less than the time since hold_since where data were missing."`
 
 	ImpactStartedAt *time.Time `json:"impact_started_at,omitempty"`
 	BreachBegan     *time.Time `json:"breach_began,omitempty"`
@@ -52,6 +59,7 @@ type View struct {
 	PagedAt         *time.Time `json:"paged_at,omitempty"`
 	AcknowledgedAt  *time.Time `json:"acknowledged_at,omitempty"`
 	AcknowledgedBy  string     `json:"acknowledged_by,omitempty"`
+	TakenAt         *time.Time `json:"taken_at,omitempty" doc:"Since when acknowledged_by has it; acknowledged_at is the first acknowledgement, whoever made it."`
 	MitigatedAt     *time.Time `json:"mitigated_at,omitempty"`
 	ImpactEndedAt   *time.Time `json:"impact_ended_at,omitempty"`
 	ResolvedAt      *time.Time `json:"resolved_at,omitempty"`
@@ -63,10 +71,13 @@ type SegmentView struct {
 	Condition string            `json:"condition"`
 	Signal    string            `json:"signal"`
 	Labels    map[string]string `json:"labels"`
-	Value     float64           `json:"value"`
+	Value     float64           `json:"value" doc:"When it fired."`
 	Text      string            `json:"text" doc:"The value with its unit, for people."`
 	Limit     float64           `json:"limit"`
 	Since     time.Time         `json:"since" doc:"First point of the run that satisfies the condition."`
+	Now       *float64          `json:"now,omitempty" doc:"The value at seen_at; missing where it cannot be seen."`
+	NowText   string            `json:"now_text,omitempty" doc:"That value with its unit, or unknown."`
+	Breaching *bool             `json:"breaching,omitempty" doc:"Whether the condition still fires at seen_at."`
 }
 
 // BandView is a recovery band.
@@ -74,20 +85,34 @@ type BandView struct {
 	Band   string `json:"band" enum:"key,safety,business"`
 	Target string `json:"target" doc:"The condition in words."`
 	None   string `json:"none,omitempty" doc:"Why nothing measures it."`
+
+	State     string     `json:"state,omitempty" enum:"held,missed,unknown,empty,none" doc:"At seen_at. empty: a share of nothing."`
+	Value     *float64   `json:"value,omitempty" doc:"At seen_at, of the band's (first) condition."`
+	Text      string     `json:"text,omitempty" doc:"The value with its unit, for people."`
+	HeldSince *time.Time `json:"held_since,omitempty" doc:"While a hold runs."`
+	Missing   string     `json:"missing,omitempty" doc:"What the counts still lack to prove the band: until they do, a hold that is over lasts on."`
 }
 
 // TriageView is an item of the checklist.
 type TriageView struct {
-	N      int      `json:"n"`
-	Check  string   `json:"check"`
-	Decide []string `json:"decide,omitempty"`
+	N        int      `json:"n"`
+	Check    string   `json:"check"`
+	Evidence string   `json:"evidence,omitempty" doc:"What it is to be decided by, in words."`
+	Decide   []string `json:"decide,omitempty"`
+}
+
+// MitigationView is what buys time before or beside a rollback.
+type MitigationView struct {
+	Title string `json:"title"`
+	Kind  string `json:"kind"`
+	Do    string `json:"do"`
 }
 
 // RollbackView is a step of the rollback stack, in the order to try.
 type RollbackView struct {
 	Artifact string `json:"artifact"`
 	Name     string `json:"name"`
-	Do       string `json:"do" doc:"As the runbook has it; the versions are filled in by the person who does it."`
+	Do       string `json:"do" doc:"As the runbook has it; the versions are left to the person who does it."`
 }
 
 // PostmortemView is what the postmortem will ask.
@@ -106,15 +131,23 @@ type TimelineEntry struct {
 }
 
 // NewView gives the view of a record. events are its timeline, none where only the present matters; externalURL is
-// where people reach the daemon.
+// where people reach the daemon. Nothing is known of the values since; see LiveView.
 func NewView(r *Record, events []Event, externalURL string, now time.Time) View {
+	return LiveView(r, events, externalURL, now, nil)
+}
+
+// LiveView gives the view of a record with what the last tick saw of it; nil: that is not known.
+func LiveView(r *Record, events []Event, externalURL string, now time.Time, live *Live) View {
+	if !r.Open() {
+		live = nil // the values of now are no longer the incident's
+	}
 	first := r.Findings[0]
 	book := first.runbook()
 	v := View{
 		ID: r.ID, Number: r.Number, Runbook: first.Name, Title: book.Title, Service: r.Service, Group: first.Group.Map(),
 		Branch: book.Branch, Severity: r.Severity, Rule: r.Rule, State: r.State(), Owner: book.Owner,
-		Impact: impact(r), URL: fmt.Sprintf("%s/incidents/%d", strings.TrimSuffix(externalURL, "/"), r.Number),
-		Segments: segmentViews(r), Recovery: bandViews(book), Triage: triageViews(book), Rollbacks: rollbackViews(book),
+		Impact: impact(r, live), URL: fmt.Sprintf("%s/incidents/%d", strings.TrimSuffix(externalURL, "/"), r.Number),
+		Segments: segmentViews(r, live), Recovery: bandViews(r, live), Triage: triageViews(book),
 		Postmortem: PostmortemView{Questions: book.Postmortem.Questions},
 		Unverified: r.Unverified, Blind: r.Blind != nil, Follows: r.Follows,
 		ImpactStartedAt: known(r.ImpactStartedAt), BreachBegan: known(r.BreachBegan), OpenedAt: known(r.OpenedAt),
@@ -122,25 +155,58 @@ func NewView(r *Record, events []Event, externalURL string, now time.Time) View 
 		MitigatedAt: known(r.MitigatedAt), ImpactEndedAt: known(r.ImpactEndedAt), ResolvedAt: known(r.ResolvedAt),
 		ClosedAt: known(r.ClosedAt),
 	}
-	if r.Acknowledged != nil {
-		v.AcknowledgedBy = r.Acknowledged.By
-	}
-	if r.Hold != nil {
-		v.HoldSince = known(r.Hold.Since)
-	}
-	if r.Blind != nil {
-		v.Unknown = r.Blind.Conditions
-	}
-	if r.Round != nil {
-		v.Calling, v.Round, v.Called, v.NextCallAt = r.Round.Calling, r.Round.N, r.Round.Called, known(r.Round.NextAt)
-	}
-	v.Headline = headline(r, v, now)
+	v.see(r, live)
+	v.people(r)
+	v.steps(book)
+	v.Headline = headline(r, live, v, now)
 	for _, e := range events {
 		v.Timeline = append(v.Timeline, TimelineEntry{
 			Seq: e.Seq, At: e.At, RecordedAt: e.RecordedAt, Kind: e.Body.Kind(), Actor: e.Actor, Text: inWords(r, e),
 		})
 	}
 	return v
+}
+
+// see fills in what can and can't be seen now.
+func (v *View) see(r *Record, live *Live) {
+	if r.Blind != nil {
+		v.Unknown = r.Blind.Conditions
+	}
+	if r.Hold != nil {
+		v.HoldSince, v.HoldSeconds = known(r.Hold.Since), r.HoldFor().Seconds()
+	}
+	if live == nil {
+		return
+	}
+	v.SeenAt = known(live.At)
+	if len(live.Findings) > 0 {
+		v.BlastRadius = live.Findings[0].BlastRadius
+	}
+	if r.Hold != nil && live.Hold.Since.Equal(r.Hold.Since) {
+		elapsed := live.Hold.Elapsed.Seconds()
+		v.HoldElapsedSeconds = &elapsed
+	}
+}
+
+// people fills in who has it, and who is being called.
+func (v *View) people(r *Record) {
+	if r.Acknowledged != nil {
+		v.AcknowledgedBy, v.TakenAt = r.Acknowledged.By, known(r.Acknowledged.At)
+	}
+	if r.Round != nil {
+		v.Calling, v.Round, v.Called, v.NextCallAt = r.Round.Calling, r.Round.N, r.Round.Called, known(r.Round.NextAt)
+		v.NotDelivered = r.notDelivered()
+	}
+}
+
+// steps fills in what people can do.
+func (v *View) steps(book *runbook.Runbook) {
+	for _, m := range book.Mitigate {
+		v.Mitigations = append(v.Mitigations, MitigationView{Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v)})
+	}
+	for _, step := range book.Rollback {
+		v.Rollbacks = append(v.Rollbacks, RollbackView{Artifact: step.Artifact, Name: step.Name, Do: instruction(step.Do, v)})
+	}
 }
 
 // known is nil for a time that has not come.
@@ -151,39 +217,56 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-func segmentViews(r *Record) []SegmentView {
+func segmentViews(r *Record, live *Live) []SegmentView {
 	var views []SegmentView
-	for _, f := range r.Findings {
+	for i, f := range r.Findings {
 		for _, b := range f.Breaches {
-			views = append(views, SegmentView{
+			s := SegmentView{
 				Condition: b.Condition, Signal: b.Signal, Labels: b.Segment.Map(), Value: b.Value.V,
 				Text: triggers.FormatValue(b.Unit, b.Value.V), Limit: b.Limit, Since: b.BreachBegan,
-			})
+			}
+			if b.Absent {
+				s.Text = "no data"
+			}
+			if seen := live.breach(i, b); seen != nil {
+				s.NowText, s.Breaching = "unknown", &seen.Fires
+				if seen.Value != nil {
+					s.Now, s.NowText = &seen.Value.V, triggers.FormatValue(b.Unit, seen.Value.V)
+				}
+			}
+			views = append(views, s)
 		}
 	}
 	return views
 }
 
-func bandViews(book *runbook.Runbook) []BandView {
+func bandViews(r *Record, live *Live) []BandView {
 	var views []BandView
-	for i, band := range bandsOf(&book.Recovery) {
-		views = append(views, BandView{Band: BandNames[i], Target: band.Clause.String(), None: band.None})
+	seen := live.bands()
+	for i, band := range bandsOf(&r.Findings[0].runbook().Recovery) {
+		view := BandView{Band: BandNames[i], Target: band.Clause.String(), None: band.None}
+		if seen != nil {
+			view.see(r, seen[i])
+		}
+		views = append(views, view)
 	}
 	return views
+}
+
+func (v *BandView) see(r *Record, seen BandObservation) {
+	v.State, v.Missing = bandWords[seen.State], seen.Unproven
+	if seen.Value != nil {
+		v.Value, v.Text = &seen.Value.V, triggers.FormatValue(r.unitOf(v.Band), seen.Value.V)
+	}
+	if r.Hold != nil && seen.State == BandHeld {
+		v.HeldSince = known(r.Hold.Since)
+	}
 }
 
 func triageViews(book *runbook.Runbook) []TriageView {
 	var views []TriageView
 	for i, item := range book.Triage {
-		views = append(views, TriageView{N: i + 1, Check: item.Title, Decide: item.Decide})
-	}
-	return views
-}
-
-func rollbackViews(book *runbook.Runbook) []RollbackView {
-	var views []RollbackView
-	for _, step := range book.Rollback {
-		views = append(views, RollbackView{Artifact: step.Artifact, Name: step.Name, Do: step.Do})
+		views = append(views, TriageView{N: i + 1, Check: item.Title, Evidence: evidenceInWords(item.Evidence), Decide: item.Decide})
 	}
 	return views
 }

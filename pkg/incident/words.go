@@ -3,6 +3,7 @@ package incident
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ const shownSignals = 3
 
 // headline is the first line of every message: how bad, what is broken, by how much, since when, where, who owns it,
 // where to look.
-func headline(r *Record, v View, now time.Time) string {
+func headline(r *Record, live *Live, v View, now time.Time) string {
 	var parts []string
 	title := cmp.Or(v.Title, v.Runbook)
 	if !r.ResolvedAt.IsZero() {
@@ -30,7 +31,7 @@ func headline(r *Record, v View, now time.Time) string {
 			minute(r.ImpactEndedAt, now), triggers.FormatDuration(r.HoldFor())))
 	} else {
 		parts = append(parts, fmt.Sprintf("%s %s: %s since %s",
-			loud(r.Severity), title, worst(r, 1), minute(r.ImpactStartedAt, now)))
+			loud(r.Severity), title, worst(r, live, 1), minute(r.ImpactStartedAt, now)))
 		if r.Unverified {
 			parts = append(parts, "recovery is not verified")
 		}
@@ -41,21 +42,42 @@ func headline(r *Record, v View, now time.Time) string {
 	if v.Service != "" {
 		parts = append(parts, v.Service)
 	}
+	if where := v.GroupWords(); where != "" {
+		parts = append(parts, where)
+	}
 	return strings.Join(append(parts, "owner "+v.Owner, v.URL), " · ")
 }
 
-// impact is one sentence with the numbers: "Refusal rate 19% (limit 8%) and deflection rate 25% (limit 31.5%)".
-func impact(r *Record) string { return worst(r, shownSignals) }
-
-// worst names the worst breach of each of so many signals, the farthest out first.
-func worst(r *Record, signals int) string {
-	var all, shown []Breach
-	for _, f := range r.Findings {
-		all = append(all, f.Breaches...)
+// GroupWords says what the incident is about beyond its service: tier paid, language en.
+func (v *View) GroupWords() string {
+	others := maps.Clone(v.Group)
+	if others["service"] == v.Service {
+		delete(others, "service")
 	}
-	slices.SortStableFunc(all, func(a, b Breach) int { return cmp.Compare(b.excess(), a.excess()) })
+	return labelWords(others)
+}
+
+// impact is one sentence with the numbers: "Refusal rate 19% now (limit 8%, 37% when it fired)".
+func impact(r *Record, live *Live) string { return worst(r, live, shownSignals) }
+
+// seenBreach is a breach with what the last tick saw of it; nil: that is not known.
+type seenBreach struct {
+	Breach
+	now *LiveBreach
+}
+
+// worst names the worst breach of each of so many signals, the farthest out first. A single one stands in a line that
+// has no room for what it was when it fired.
+func worst(r *Record, live *Live, signals int) string {
+	var all, shown []seenBreach
+	for i, f := range r.Findings {
+		for _, b := range f.Breaches {
+			all = append(all, seenBreach{b, live.breach(i, b)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b seenBreach) int { return cmp.Compare(b.excess(), a.excess()) })
 	for _, b := range all {
-		if !slices.ContainsFunc(shown, func(s Breach) bool { return s.Signal == b.Signal }) {
+		if !slices.ContainsFunc(shown, func(s seenBreach) bool { return s.Signal == b.Signal }) {
 			shown = append(shown, b)
 		}
 	}
@@ -64,7 +86,7 @@ func worst(r *Record, signals int) string {
 	}
 	var sentences []string
 	for i, b := range shown[:min(signals, len(shown))] {
-		said := b.inWords(r)
+		said := b.inWords(r, signals > 1)
 		if i > 0 {
 			said = lowerFirst(said)
 		}
@@ -76,6 +98,39 @@ func worst(r *Record, signals int) string {
 	return list(sentences)
 }
 
+// excess is how far the value of now, or else the one told, lies past the limit, in limits. One that is back on the
+// limit's other side stands behind all others.
+func (b seenBreach) excess() float64 {
+	if b.now == nil || b.now.Value == nil {
+		return b.Breach.excess()
+	}
+	if !b.now.Fires && (b.now.Value.V < b.Limit) != (b.Value.V < b.Limit) {
+		return -1
+	}
+	b.Value = *b.now.Value
+	return b.Breach.excess()
+}
+
+// inWords says what breaches, by how much now and, where there is room, when it fired.
+func (b seenBreach) inWords(r *Record, then bool) string {
+	if b.now == nil || b.Absent && b.now.Value == nil {
+		return b.Breach.inWords(r)
+	}
+	name, limit := cmp.Or(b.Title, b.Signal), b.limit()
+	was := triggers.FormatValue(b.Unit, b.Value.V)
+	if b.Absent {
+		limit, was = "had no data", ""
+	}
+	if b.now.Value == nil {
+		return fmt.Sprintf("%s %s when last told (%s), not seen now%s", name, was, limit, b.where(r))
+	}
+	is := triggers.FormatValue(b.Unit, b.now.Value.V)
+	if then && was != "" && was != is {
+		limit += ", " + was + " when it fired"
+	}
+	return fmt.Sprintf("%s %s now (%s)%s", name, is, limit, b.where(r))
+}
+
 // excess is how far the value lies past the limit, in limits.
 func (b Breach) excess() float64 {
 	off := math.Abs(b.Value.V - b.Limit)
@@ -85,12 +140,17 @@ func (b Breach) excess() float64 {
 	return off
 }
 
-// inWords says what breaches, by how much and, beyond what the whole incident is about, where.
+// inWords says what breaches, by how much when it fired and, beyond what the whole incident is about, where.
 func (b Breach) inWords(r *Record) string {
 	said := cmp.Or(b.Title, b.Signal) + " has no data"
 	if !b.Absent {
 		said = fmt.Sprintf("%s %s (%s)", cmp.Or(b.Title, b.Signal), triggers.FormatValue(b.Unit, b.Value.V), b.limit())
 	}
+	return said + b.where(r)
+}
+
+// where names the segment beyond what the whole incident is about.
+func (b Breach) where(r *Record) string {
 	var where []string
 	b.Segment.Range(func(l labels.Label) {
 		if l.Name == "service" && l.Value == r.Service || r.Findings[0].Group.Get(l.Name) == l.Value {
@@ -98,10 +158,10 @@ func (b Breach) inWords(r *Record) string {
 		}
 		where = append(where, l.Name+" "+l.Value)
 	})
-	if len(where) > 0 {
-		said += " for " + strings.Join(where, ", ")
+	if len(where) == 0 {
+		return ""
 	}
-	return said
+	return " for " + strings.Join(where, ", ")
 }
 
 // limit names the limit, and what is usual where the limit was made of it.
@@ -118,7 +178,7 @@ func inWords(r *Record, e Event) string {
 	switch b := e.Body.(type) {
 	case Opened:
 		return fmt.Sprintf("%s opened: %s, past the limit since %s%s", loud(b.Severity), breaches(r, b.Breaches),
-			clock(b.BreachBegan, e.At), rule(b.Rule))
+			Clock(b.BreachBegan, e.At), rule(b.Rule))
 	case BreachJoined:
 		return "also breaching: " + breaches(r, b.Breaches)
 	case TriggerCleared:
@@ -126,15 +186,15 @@ func inWords(r *Record, e Event) string {
 	case Relapsed:
 		return "relapsed, the trigger of " + b.Runbook + " fires again: " + breaches(r, b.Breaches)
 	case SeverityRaised:
-		return fmt.Sprintf("raised from %s to %s%s", loud(b.From), loud(b.To), rule(b.Rule))
+		return b.inWords(r)
 	case HoldStarted:
 		return "key, safety and business are in band: recovery must hold for " + triggers.FormatDuration(r.HoldFor())
 	case HoldBroken:
 		return b.inWords(r)
 	case Resolved:
-		return "recovery verified; impact ended " + clock(b.ImpactEndedAt, e.At)
+		return "recovery verified; impact ended " + Clock(b.ImpactEndedAt, e.At)
 	case WentBlind:
-		return "can't see " + list(b.Conditions) + " since " + clock(b.Since, e.At)
+		return "can't see " + list(b.Conditions) + " since " + Clock(b.Since, e.At)
 	case SightBack:
 		return "everything can be seen again"
 	case Unverified:
@@ -142,7 +202,7 @@ func inWords(r *Record, e Event) string {
 	case Noted:
 		return b.Text
 	case GapNoted:
-		return fmt.Sprintf("nothing was evaluated from %s to %s", clock(b.From, e.At), clock(b.To, e.At))
+		return fmt.Sprintf("nothing was evaluated from %s to %s", Clock(b.From, e.At), Clock(b.To, e.At))
 	}
 	return pagingInWords(e)
 }
@@ -157,6 +217,9 @@ func pagingInWords(e Event) string {
 	case PageFailed:
 		return b.inWords()
 	case Acknowledged:
+		if b.From != "" {
+			return "took over from " + b.From
+		}
 		return "took the incident"
 	case Unacknowledged:
 		return "gave the incident back"
@@ -164,6 +227,14 @@ func pagingInWords(e Event) string {
 		return "an event of a later release: " + string(b.Raw)
 	}
 	return e.Body.Kind()
+}
+
+func (b SeverityRaised) inWords(r *Record) string {
+	said := fmt.Sprintf("raised from %s to %s", loud(b.From), loud(b.To))
+	if len(b.Breaches) > 0 {
+		said += ": " + breaches(r, b.Breaches)
+	}
+	return said + rule(b.Rule)
 }
 
 func (b HoldBroken) inWords(r *Record) string {
@@ -214,7 +285,7 @@ func (b Paged) inWords(at time.Time) string {
 	if len(b.Skipped) > 0 && len(b.Receivers) > 0 {
 		said += "; passed over, for it has no receiver: " + list(b.Skipped)
 	}
-	return said + "; next call " + clock(b.NextAt, at)
+	return said + "; next call " + Clock(b.NextAt, at)
 }
 
 func (b PageFailed) inWords() string {
@@ -223,8 +294,10 @@ func (b PageFailed) inWords() string {
 		return "the page to " + b.Receiver + " was not sent: " + b.Cause
 	case b.Permanent:
 		return b.Receiver + " refused the page: " + b.Cause
+	case b.Awaited:
+		return b.Receiver + " has not taken the page yet: " + b.Cause
 	}
-	return b.Receiver + " has not taken the page yet: " + b.Cause
+	return b.Receiver + " has still not taken the page: " + b.Cause + "; the ladder no longer waits for it"
 }
 
 func breaches(r *Record, all []Breach) string {
@@ -269,9 +342,9 @@ func lowerFirst(s string) string {
 	return string(unicode.ToLower(first)) + s[size:]
 }
 
-// clock writes a time for somebody who reads at about now: with the day only where it is another one, and with seconds
-// only where there are any.
-func clock(at, now time.Time) string {
+// Clock writes a time for somebody who reads at about now: with the day only where it is another one, and with seconds
+// only where there are any. Everything that people read writes its times so.
+func Clock(at, now time.Time) string {
 	at, now = at.UTC(), now.UTC()
 	layout := "15:04 UTC"
 	if at.Second() != 0 {
@@ -283,8 +356,8 @@ func clock(at, now time.Time) string {
 	return at.Format(layout)
 }
 
-// minute is clock without the seconds, for a line in which they would only be in the way.
-func minute(at, now time.Time) string { return clock(at.Truncate(time.Minute), now) }
+// minute is Clock without the seconds, for a line in which they would only be in the way.
+func minute(at, now time.Time) string { return Clock(at.Truncate(time.Minute), now) }
 
 // duration writes how long something lasted: in minutes, below one in seconds.
 func duration(d time.Duration) string {

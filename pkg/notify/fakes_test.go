@@ -159,6 +159,10 @@ func (h *house) Failed(_ context.Context, d incident.Delivery, cause string, per
 	return h.settle(d.ID, "", "failing "+d.ID+": "+cause)
 }
 
+func (h *house) Awaited(_ context.Context, d incident.Delivery, cause string) error {
+	return h.settle(d.ID, "", "awaited "+d.ID+": "+cause)
+}
+
 func (h *house) Superseded(_ context.Context, d incident.Delivery, why string) error {
 	return h.settle(d.ID, incident.RowSuperseded, "superseded "+d.ID+": "+why)
 }

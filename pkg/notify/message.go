@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
+	plain "github.com/irdaemon/irdaemon/pkg/incident/text"
 )
 
 // How much of a list a message shows; the page has the rest.
@@ -14,6 +15,8 @@ const (
 	shownSegments  = 5
 	shownTriage    = 5
 	shownRollbacks = 8
+
+	shownMitigations = 3
 )
 
 // compose makes the message of a delivery from the incident as it is now.
@@ -46,6 +49,9 @@ func why(d incident.Delivery, view incident.View) string {
 		return reasons
 	}
 	unanswered := "nobody acknowledged for " + span(waited)
+	if view.AcknowledgedBy != "" {
+		unanswered = "this call was not acknowledged for " + span(waited)
+	}
 	switch {
 	case d.Step == 0:
 		unanswered += ": called again from the top"
@@ -111,14 +117,15 @@ func pageText(view incident.View, reason string, now time.Time) string {
 		return t.String()
 	}
 	if len(view.Segments) > 1 {
-		t.list("Breaching", "", segments(view), shownSegments)
+		t.list("Breached", "", segments(view), shownSegments)
 	}
 	t.list("Check first", "1", triage(view), shownTriage)
+	t.list("Buy time first, if it helps", "", mitigations(view), shownMitigations)
 	t.list("Roll back, in this order", "1", rollbacks(view), shownRollbacks)
 	t.list("Recovered when all of these hold", "", bands(view), 3)
 	t.heading("Acknowledge")
-	t.item("  ", fmt.Sprintf("irdaemon ack %d", view.Number))
-	t.item("  ", view.URL)
+	t.item("  ", plain.Command(view, "ack"))
+	t.look(view)
 	return t.String()
 }
 
@@ -129,7 +136,7 @@ func endText(view incident.View, now time.Time) string {
 	t.line("Impact", view.Impact)
 	if view.ImpactStartedAt != nil && view.ImpactEndedAt != nil {
 		t.line("Lasted", fmt.Sprintf("%s, from %s to %s", span(view.ImpactEndedAt.Sub(*view.ImpactStartedAt)),
-			clock(*view.ImpactStartedAt, now), clock(*view.ImpactEndedAt, now)))
+			incident.Clock(*view.ImpactStartedAt, now), incident.Clock(*view.ImpactEndedAt, now)))
 	}
 	t.line("Opened", opened(view, now))
 	t.line("Taken", taken(view, now))
@@ -171,9 +178,9 @@ func present(view incident.View, now time.Time) string {
 	case view.State == incident.Dismissed:
 		said = append(said, "dismissed; nothing to do")
 	case view.ResolvedAt != nil:
-		said = append(said, fmt.Sprintf("resolved at %s; nothing to do", clock(*view.ResolvedAt, now)))
+		said = append(said, fmt.Sprintf("resolved at %s; nothing to do", incident.Clock(*view.ResolvedAt, now)))
 	case view.HoldSince != nil:
-		said = append(said, fmt.Sprintf("recovering: in band since %s, being verified", clock(*view.HoldSince, now)))
+		said = append(said, fmt.Sprintf("recovering: in band since %s, being verified", incident.Clock(*view.HoldSince, now)))
 	}
 	if open(view) {
 		said = append(said, whoHasIt(view, now))
@@ -184,15 +191,27 @@ func present(view incident.View, now time.Time) string {
 	return strings.Join(said, "; ")
 }
 
+// whoHasIt tells who took it and, where it calls again, that this call is not answered yet.
 func whoHasIt(view incident.View, now time.Time) string {
-	switch {
-	case !view.Calling && view.AcknowledgedBy != "":
-		return "acknowledged by " + view.AcknowledgedBy
-	case view.Calling && view.NextCallAt != nil:
-		return "nobody has acknowledged; next call at " + clock(*view.NextCallAt, now)
-	default:
-		return "nobody has acknowledged"
+	has := ""
+	if view.AcknowledgedBy != "" {
+		has = view.AcknowledgedBy + " has it"
+		if view.TakenAt != nil {
+			has += " since " + incident.Clock(*view.TakenAt, now)
+		}
 	}
+	switch {
+	case has != "" && !view.Calling:
+		return has
+	case has != "":
+		has += "; this new call is not acknowledged"
+	default:
+		has = "nobody has acknowledged"
+	}
+	if view.Calling && view.NextCallAt != nil {
+		has += "; next call at " + incident.Clock(*view.NextCallAt, now)
+	}
+	return has
 }
 
 // since tells when it began, and how long nobody knew.
@@ -200,28 +219,34 @@ func since(view incident.View, now time.Time) string {
 	if view.ImpactStartedAt == nil {
 		return opened(view, now)
 	}
-	began := "impact began " + clock(*view.ImpactStartedAt, now)
+	began := "impact began " + incident.Clock(*view.ImpactStartedAt, now)
 	if view.OpenedAt == nil {
 		return began
 	}
 	return fmt.Sprintf("%s, opened %s later at %s", began, span(view.OpenedAt.Sub(*view.ImpactStartedAt)),
-		clock(*view.OpenedAt, now))
+		incident.Clock(*view.OpenedAt, now))
 }
 
 func opened(view incident.View, now time.Time) string {
 	if view.OpenedAt == nil {
 		return ""
 	}
-	return clock(*view.OpenedAt, now)
+	return incident.Clock(*view.OpenedAt, now)
 }
 
 func taken(view incident.View, now time.Time) string {
 	if view.AcknowledgedAt == nil {
 		return "nobody acknowledged it"
 	}
-	took := ""
+	first := incident.Clock(*view.AcknowledgedAt, now)
 	if view.OpenedAt != nil {
-		took = fmt.Sprintf(", %s after it opened", span(view.AcknowledgedAt.Sub(*view.OpenedAt)))
+		first += fmt.Sprintf(", %s after it opened", span(view.AcknowledgedAt.Sub(*view.OpenedAt)))
 	}
-	return fmt.Sprintf("by %s at %s%s", view.AcknowledgedBy, clock(*view.AcknowledgedAt, now), took)
+	switch {
+	case view.AcknowledgedBy == "":
+		return "given back; first acknowledged " + first
+	case view.TakenAt != nil && !view.TakenAt.Equal(*view.AcknowledgedAt):
+		return fmt.Sprintf("by %s since %s; first acknowledged %s", view.AcknowledgedBy, incident.Clock(*view.TakenAt, now), first)
+	}
+	return fmt.Sprintf("by %s at %s", view.AcknowledgedBy, first)
 }

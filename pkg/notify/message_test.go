@@ -51,8 +51,8 @@ func refusals(t *testing.T) incident.View {
 			{N: 7, Check: "Compare prompt versions on shadow requests"},
 		},
 		Rollbacks: []incident.RollbackView{
-			{Artifact: "prompt", Name: "support prompt", Do: "Set the live prompt label of the support bot back to {{ .Previous }}, in the prompt registry.\n"},
-			{Artifact: "retrieval_index", Name: "retrieval_index", Do: "Point the alias kb-live from {{.Current}} to {{ .Previous }}."},
+			{Artifact: "prompt", Name: "support prompt", Do: "Set the live prompt label of the support bot back to <previous version>, in the prompt registry.\n"},
+			{Artifact: "retrieval_index", Name: "retrieval_index", Do: "Point the alias kb-live from <current version> to <previous version>."},
 		},
 		Recovery: []incident.BandView{
 			{Band: "key", Target: "refusal_rate below 6%"},
@@ -105,6 +105,20 @@ func TestMessagesReadWell(t *testing.T) {
 				{Seq: 2, Kind: "paged", At: clockAt(t, "14:00:00")}, {Seq: 5, Kind: "paged", At: clockAt(t, "14:10:00")},
 				{Seq: 7, Kind: "noted", At: clockAt(t, "14:12:00")}, {Seq: 9, Kind: "paged", At: clockAt(t, "14:25:30")},
 			}
+			return d, view
+		},
+		"page raised while somebody has it": func() (incident.Delivery, incident.View) {
+			d, view := page(2, 0, incident.CauseRaised), refusals(t)
+			seen, deflected, yes, no := 0.48, 0.41, true, false
+			view.AcknowledgedBy, view.Round, view.URL = "zoe", 2, "https://irdaemon.example.org/incidents/42"
+			taken := clockAt(t, "14:12:24")
+			view.AcknowledgedAt, view.TakenAt = &taken, &taken
+			view.Segments[0].Now, view.Segments[0].NowText, view.Segments[0].Breaching = &seen, "48%", &yes
+			view.Segments[1].Now, view.Segments[1].NowText, view.Segments[1].Breaching = &deflected, "41%", &no
+			view.Recovery[0].State, view.Recovery[0].Value, view.Recovery[0].Text = "missed", &seen, "48%"
+			view.Recovery[2].State, view.Recovery[2].Text = "held", "41%"
+			view.Triage = []incident.TriageView{{N: 1, Check: "Inspect the blast radius", Evidence: "refusal_rate by tier, language"}}
+			view.Mitigations = []incident.MitigationView{{Title: "Route paid traffic to the fallback", Kind: "fallback", Do: "Set the router policy to fallback-approved."}}
 			return d, view
 		},
 		"page relapsed, unverified and blind": func() (incident.Delivery, incident.View) {

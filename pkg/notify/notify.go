@@ -22,7 +22,8 @@ const (
 	pollEvery   = time.Second
 	sendTimeout = 10 * time.Second
 	claimFor    = sendTimeout + 5*time.Second // the send has ended 5 s before anybody else may try
-	tellAfter   = 2 * time.Minute             // a delivery that has been failing for so long is told
+	awaitAfter  = 10 * time.Second            // a page that has been failing for so long is told: somebody may be looking
+	tellAfter   = 2 * time.Minute             // then it is told as one that nobody waits for
 	readTimeout = 5 * time.Second
 	// dueLimit is far above what can be due at once (limits.open_groups for each receiver), so that the rows of a
 	// receiver that is gone never hide those of the others.
@@ -48,6 +49,9 @@ type Desk interface {
 	Standing(ctx context.Context, receiver string) ([]incident.Standing, error)
 	// Delivered settles the row: the receiver has it.
 	Delivered(ctx context.Context, d incident.Delivery, receipt string) error
+	// Awaited tells that a page has been failing for ten seconds and goes on being tried; it is told once (once more after
+	// a restart).
+	Awaited(ctx context.Context, d incident.Delivery, cause string) error
 	// Failed settles the row, if permanent: the receiver refuses it for good. If not, the delivery has been failing for
 	// two minutes and goes on being tried; this is told once (once more after a restart).
 	Failed(ctx context.Context, d incident.Delivery, cause string, permanent bool) error
@@ -73,10 +77,11 @@ type Notifier struct {
 	pollFails bool
 }
 
-// failingTime says since when a delivery fails, and whether the Desk was told.
+// failingTime says since when a delivery fails, and what the Desk was told.
 type failingTime struct {
-	since time.Time
-	told  bool
+	since   time.Time
+	awaited bool // that it isn't there yet
+	told    bool // that nobody waits for it any more
 }
 
 // New makes a Notifier. Receivers is asked before each attempt, so a reload takes effect at once.
@@ -185,7 +190,7 @@ func (n *Notifier) start(receiver string, work func() bool) {
 // attempt claims a row and makes the attempt that the claim allows; false: there was no claim to be had. The context is
 // not cancelled by a stop: what has begun is finished.
 func (n *Notifier) attempt(ctx context.Context, d incident.Delivery) bool {
-	log := n.log.With(zap.String("incident", d.Incident), zap.String("receiver", d.Receiver),
+	log := n.log.With(zap.String("receiver", d.Receiver),
 		zap.String("kind", d.Kind), zap.Int("round", d.Round), zap.Int("step", d.Step))
 	ctx, cancel := context.WithTimeout(ctx, claimFor)
 	defer cancel()
@@ -208,14 +213,15 @@ func (n *Notifier) deliver(ctx context.Context, log *zap.Logger, d incident.Deli
 	receiver, ok := n.receivers()[d.Receiver]
 	if !ok {
 		cause := fmt.Sprintf("receiver %q is not in the settings any more", d.Receiver)
-		n.settle(ctx, log, d, incident.View{}, Result{Outcome: Refused, Detail: cause})
+		n.settle(ctx, log.With(zap.String("incident", d.Incident)), d, incident.View{}, Result{Outcome: Refused, Detail: cause})
 		return
 	}
 	if _, only := receiver.(CallsOnly); only && d.Kind == incident.DeliverNotice {
-		n.supersede(ctx, log, d, "this kind of receiver carries no notices")
+		n.supersede(ctx, log.With(zap.String("incident", d.Incident)), d, "this kind of receiver carries no notices")
 		return
 	}
 	message, view, err := n.prepare(ctx, d, receiver)
+	log = log.With(zap.String("incident", nameOf(d, view)))
 	if err != nil {
 		n.settle(ctx, log, d, view, Result{Outcome: Retry, Detail: err.Error()})
 		return
@@ -231,6 +237,14 @@ func (n *Notifier) deliver(ctx context.Context, log *zap.Logger, d incident.Deli
 		return
 	}
 	n.settle(ctx, log, d, view, n.send(ctx, receiver, message, claimed))
+}
+
+// nameOf names a delivery's incident as people do, or by its id where nothing more is known.
+func nameOf(d incident.Delivery, view incident.View) string {
+	if view.Number == 0 {
+		return d.Incident
+	}
+	return fmt.Sprintf("#%d", view.Number)
 }
 
 // slept tells whether more than half of the claim is over, on the clock of the wall: the monotonic one stands still in
@@ -294,13 +308,13 @@ func (n *Notifier) settle(ctx context.Context, log *zap.Logger, d incident.Deliv
 		err = n.desk.Failed(ctx, d, result.Detail, true)
 	default:
 		wait := pause(d, d.Attempt, result.RetryAfter)
-		log.Warn("not delivered yet", append(fields, zap.Duration("next", wait))...)
-		if n.tell(d, now) {
-			if err := n.desk.Failed(ctx, d, result.Detail, false); err != nil {
-				log.Error("write that a delivery keeps failing", zap.Error(err))
-				n.untell(d.ID)
-			}
+		fields = append(fields, zap.Stringer("next", wait.Round(100*time.Millisecond)))
+		if d.Attempt&(d.Attempt-1) == 0 { // the 1st, 2nd, 4th, 8th …
+			log.Warn("not delivered yet", fields...)
+		} else {
+			log.Debug("not delivered yet", fields...)
 		}
+		n.tell(ctx, log, d, result.Detail, now)
 		err = n.outbox.Retry(ctx, d.ID, now.Add(wait), result.Detail)
 	}
 	if err != nil {
@@ -334,9 +348,31 @@ func superseded(d incident.Delivery, view incident.View) string {
 	return ""
 }
 
-// tell says whether a failing delivery is to be told now. What had been tried before this process began has been
-// failing since its row was written.
-func (n *Notifier) tell(d incident.Delivery, now time.Time) bool {
+// tell lets the Desk know of a delivery that keeps failing: of a page after ten seconds that it isn't there yet, of any
+// after two minutes that nobody waits for it. What can't be written is told at the next failure.
+func (n *Notifier) tell(ctx context.Context, log *zap.Logger, d incident.Delivery, cause string, now time.Time) {
+	failing := n.failingSince(d, now)
+	lasts := now.Sub(failing.since)
+	var err error
+	switch {
+	case lasts >= tellAfter && !failing.told:
+		err = n.desk.Failed(ctx, d, cause, false)
+		failing.told, failing.awaited = err == nil, true
+	case lasts >= awaitAfter && !failing.awaited && d.Kind == incident.DeliverPage:
+		err = n.desk.Awaited(ctx, d, cause)
+		failing.awaited = err == nil
+	}
+	if err != nil {
+		log.Error("write that a delivery keeps failing", zap.Error(err))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failing[d.ID] = failing
+}
+
+// failingSince says since when a delivery fails. What had been tried before this process began has been failing since its
+// row was written.
+func (n *Notifier) failingSince(d incident.Delivery, now time.Time) failingTime {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	failing, known := n.failing[d.ID]
@@ -346,19 +382,7 @@ func (n *Notifier) tell(d incident.Delivery, now time.Time) bool {
 			failing.since = d.CreatedAt
 		}
 	}
-	tell := !failing.told && now.Sub(failing.since) >= tellAfter
-	failing.told = failing.told || tell
-	n.failing[d.ID] = failing
-	return tell
-}
-
-// untell lets a failing delivery be told at its next failure.
-func (n *Notifier) untell(id string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	failing := n.failing[id]
-	failing.told = false
-	n.failing[id] = failing
+	return failing
 }
 
 func (n *Notifier) forget(id string) {

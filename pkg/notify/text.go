@@ -3,13 +3,13 @@ package notify
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
+	plain "github.com/irdaemon/irdaemon/pkg/incident/text"
 )
 
 // columns is how wide a message's text gets; a word that is longer (a link) is left whole.
@@ -69,15 +69,6 @@ func (t *text) item(mark, said string) {
 	t.b.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// clock writes a time for somebody who reads at about now: with the day only where it is another one.
-func clock(at, now time.Time) string {
-	at, now = at.UTC(), now.UTC()
-	if at.YearDay() == now.YearDay() && at.Year() == now.Year() {
-		return at.Format("15:04:05 UTC")
-	}
-	return at.Format("Mon 2 Jan 15:04:05 UTC")
-}
-
 // span writes a duration without units that are nought: 15m, 2m24s, 1h30m.
 func span(d time.Duration) string {
 	s := max(0, d).Round(time.Second).String()
@@ -97,37 +88,31 @@ func segments(view incident.View) []string {
 		for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
 			pairs = append(pairs, name+"="+s.Labels[name])
 		}
-		items = append(items, fmt.Sprintf("%s: %s %s", s.Condition, s.Text, strings.Join(pairs, " ")))
+		items = append(items, fmt.Sprintf("%s: %s", strings.Join(append([]string{s.Condition}, pairs...), ", "), plain.Value(s)))
 	}
 	return items
 }
 
 func triage(view incident.View) []string {
 	items := make([]string, 0, len(view.Triage))
-	for _, c := range view.Triage {
-		item := c.Check
-		if len(c.Decide) > 0 {
-			item += " (" + strings.Join(c.Decide, " / ") + " / can't tell)"
-		}
-		items = append(items, item)
+	for _, item := range view.Triage {
+		items = append(items, plain.Check(item))
 	}
 	return items
 }
 
-// placeholder matches a step's {{ .Previous }} and {{ .Current }}, which nobody fills in before a person rolls back.
-var placeholder = regexp.MustCompile(`\{\{-?\s*\.(Previous|Current)\s*-?\}\}`)
+func mitigations(view incident.View) []string {
+	items := make([]string, 0, len(view.Mitigations))
+	for _, m := range view.Mitigations {
+		items = append(items, plain.Mitigation(m))
+	}
+	return items
+}
 
 func rollbacks(view incident.View) []string {
 	items := make([]string, 0, len(view.Rollbacks))
 	for _, step := range view.Rollbacks {
-		do := placeholder.ReplaceAllStringFunc(step.Do, func(field string) string {
-			return "<" + strings.ToLower(placeholder.FindStringSubmatch(field)[1]) + " version>"
-		})
-		name := step.Artifact
-		if step.Name != "" && step.Name != step.Artifact {
-			name = step.Name + " (" + step.Artifact + ")"
-		}
-		items = append(items, name+": "+do)
+		items = append(items, plain.Rollback(step))
 	}
 	return items
 }
@@ -135,11 +120,7 @@ func rollbacks(view incident.View) []string {
 func bands(view incident.View) []string {
 	items := make([]string, 0, len(view.Recovery))
 	for _, band := range view.Recovery {
-		target := band.Target
-		if band.None != "" {
-			target = "not measured: " + band.None
-		}
-		items = append(items, band.Band+": "+target)
+		items = append(items, band.Band+": "+plain.Band(band))
 	}
 	return items
 }

@@ -32,6 +32,7 @@ func (r *Runbook) Check(known Known) {
 	r.checkRecovery(known.Signals)
 	r.checkSteps()
 	r.warnTrigger(known.Signals)
+	r.warnRubric()
 	r.warnHold(known.Signals)
 	r.warnLabels(known.Signals)
 	for _, c := range r.clauses() {

@@ -197,6 +197,13 @@ func TestDepthCountsWhatIsNotSettled(t *testing.T) {
 	if rows, oldest, err := s.Depth(t.Context()); err != nil || rows != 2 || !oldest.Equal(opened) {
 		t.Errorf("depth %d since %v, %v; want 2 since %v", rows, oldest, err, opened)
 	}
+	if rows, oldest, err := s.Pages(t.Context()); err != nil || rows != 2 || !oldest.Equal(opened) {
+		t.Errorf("%d pages since %v, %v; want 2 since %v", rows, oldest, err, opened)
+	}
+	settle(t, s, incident.RowSent, opened, "pager:1", "pager:2")
+	if rows, oldest, err := s.Pages(t.Context()); err != nil || rows != 0 || !oldest.IsZero() {
+		t.Errorf("all settled: %d pages since %v, %v", rows, oldest, err)
+	}
 }
 
 func TestPruneTakesSettledRowsAlone(t *testing.T) {

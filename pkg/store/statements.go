@@ -42,6 +42,7 @@ const (
 	retryDelivery = `UPDATE outbox SET due_at=?1, claimed_until=0, last_error=?2 WHERE id=?3 AND state='due' AND claimed_by=?4`
 	freeClaims    = `UPDATE outbox SET claimed_until=0 WHERE state='due' AND claimed_until>0`
 	outboxDepth   = `SELECT COUNT(*), COALESCE(MIN(created_at),0) FROM outbox WHERE state='due'`
+	pagesWaiting  = `SELECT COUNT(*), COALESCE(MIN(created_at),0) FROM outbox WHERE state='due' AND kind='page'`
 	pruneOutbox   = `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at<?1 LIMIT ?2)`
 
 	insertAnswer = `INSERT INTO idempotency(key, request_hash, status, response, expires_at) VALUES(?1,?2,?3,?4,?5)

@@ -87,8 +87,17 @@ func (b *Baseline) text() string {
 	return " against the same time " + FormatDuration(b.SameTime) + " before"
 }
 
-// FormatDuration writes a duration as the documents do: 10m, 1h30m, 1d.
-func FormatDuration(d time.Duration) string { return model.Duration(d).String() }
+// FormatDuration writes a duration as the documents do: 10m, 1h30m, 1d. Of one that is no whole number of seconds it
+// keeps what people can use: 22.5s, 7m12s.
+func FormatDuration(d time.Duration) string {
+	switch {
+	case d%time.Second == 0 || d < time.Second:
+		return model.Duration(d).String()
+	case d < time.Minute:
+		return trimmed(d.Seconds(), 3) + "s"
+	}
+	return model.Duration(d.Round(time.Second)).String()
+}
 
 // FormatValue writes a measured value for people, rounded to what they can use: 19%, 8.5%, 5.2s, $12/h,
 // 1.2k tokens.

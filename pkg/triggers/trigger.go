@@ -295,13 +295,22 @@ func (tr *Trigger) judge(c *Clause, group int, g *GroupState, t time.Time) State
 		members = c.All
 	}
 	var have [Fires + 1]int
+	breaches, unknown := len(g.Breaches), len(g.Unknown)
 	for i := range members {
 		have[tr.judge(&members[i], group, g, t)]++
 	}
+	state := anyOf(have)
 	if len(c.All) > 0 {
-		return allOf(have, len(members))
+		state = allOf(have, len(members))
 	}
-	return anyOf(have)
+	// What fires inside of an `all` that does not is no breach, and what is unknown beside a verdict hides nothing.
+	if state != Fires {
+		g.Breaches = g.Breaches[:breaches]
+	}
+	if state != StateUnknown {
+		g.Unknown = g.Unknown[:unknown]
+	}
+	return state
 }
 
 // judge: a trigger holds for a group when it holds for one of its segments.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -44,11 +45,15 @@ func addDaemonRoutes(mux *http.ServeMux, config Config) {
 
 // reload reads the files again. A broken file is refused whole, and the old ones stay in force.
 func reload(w http.ResponseWriter, r *http.Request, config Config) {
-	err := config.Reload(r.Context())
+	atNextStart, err := config.Reload(r.Context())
 	var refused *FilesRefused
 	switch {
 	case err == nil:
-		writeLines(w, http.StatusOK, "reloaded")
+		said := "reloaded"
+		if len(atNextStart) > 0 {
+			said += fmt.Sprintf("; only the next start puts in force what changed in: %s", strings.Join(atNextStart, ", "))
+		}
+		writeLines(w, http.StatusOK, said)
 	case errors.As(err, &refused):
 		writeLines(w, http.StatusUnprocessableEntity, err.Error())
 	default:
@@ -59,7 +64,8 @@ func reload(w http.ResponseWriter, r *http.Request, config Config) {
 func writeLines(w http.ResponseWriter, status int, lines ...string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, strings.Join(lines, "\n")+"\n") // the client is gone; there is nobody to tell
+	// It is plain text, and secure keeps every browser from taking it for anything else. An error: the client is gone.
+	_, _ = io.WriteString(w, strings.Join(lines, "\n")+"\n") //nolint:gosec // no markup
 }
 
 // scrapeLog tells of metrics that could not be gathered.

@@ -42,6 +42,10 @@ func TestAReloadTellsWhatIsWrongWithTheFiles(t *testing.T) {
 	if answer := f.call("POST", "/-/reload", ""); answer.Code != 200 || answer.Body.String() != "reloaded\n" {
 		t.Errorf("%d %q", answer.Code, answer.Body)
 	}
+	f.atNextStart = []string{"interval", "store"}
+	if answer := f.call("POST", "/-/reload", ""); answer.Code != 200 || answer.Body.String() != "reloaded; only the next start puts in force what changed in: interval, store\n" {
+		t.Errorf("%d %q", answer.Code, answer.Body)
+	}
 	problems := errors.Join(errors.New("a.yaml:1:2: x: wrong"), errors.New("b.yaml:3:4: y: wrong"))
 	f.reload = &web.FilesRefused{Problems: problems}
 	if answer := f.call("POST", "/-/reload", ""); answer.Code != 422 || answer.Body.String() != problems.Error()+"\n" {

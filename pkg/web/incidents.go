@@ -182,6 +182,7 @@ func withoutNulls(view incident.View) incident.View {
 	notNil(&view.Segments)
 	notNil(&view.Recovery)
 	notNil(&view.Triage)
+	notNil(&view.Mitigations)
 	notNil(&view.Rollbacks)
 	notNil(&view.Timeline)
 	notNil(&view.Postmortem.Questions)

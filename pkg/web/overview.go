@@ -43,7 +43,16 @@ type SignalStatus struct {
 	Title    string      `json:"title"`
 	Unit     string      `json:"unit"`
 	Segments int         `json:"segments" doc:"Label sets that it had at its last answer."`
+	Asked    bool        `json:"asked" doc:"Whether it is asked at each tick: triggers and rubrics always are, recovery only while an incident is open."`
 	Query    QueryHealth `json:"query"`
+	Probe    *Probe      `json:"probe,omitempty" doc:"What it answered when it was last tried out: at the start, and after each reload."`
+}
+
+// Probe is what a signal answered when it was tried out.
+type Probe struct {
+	At     time.Time `json:"at"`
+	Series int       `json:"series" doc:"Of the expression that has the fewest; 0: whatever reads it cannot be judged."`
+	Error  string    `json:"error,omitempty"`
 }
 
 // QueryHealth tells whether a signal's queries are answered. Error is empty while they are.

@@ -1,5 +1,6 @@
-// Package web is the HTTP door of the daemon: the JSON API under /api/v1, described by an OpenAPI 3.1 document, and
-// what an operator and a Prometheus ask of every daemon (/metrics, /-/healthy, /-/ready, /-/reload).
+// Package web is the HTTP door of the daemon: the JSON API under /api/v1, described by an OpenAPI 3.1 document, what the
+// links in messages lead to (/ and /incidents/42, in plain text), and what an operator and a Prometheus ask of every
+// daemon (/metrics, /-/healthy, /-/ready, /-/reload).
 //
 // Every error of the API is an RFC 9457 problem document that says what is allowed instead. Nobody is authenticated
 // yet: the name in a write is what the caller says it is, so the listener belongs on loopback (IsLoopback), where
@@ -41,9 +42,9 @@ type Config struct {
 	Overview Overview
 	// Ready gives the reasons why the daemon is not ready, one a line; none: it is. nil: always ready.
 	Ready func() []string
-	// Reload reads all files again. *FilesRefused is the files' fault (422), any other error the daemon's (500).
-	// nil leaves out /-/reload.
-	Reload func(ctx context.Context) error
+	// Reload reads all files again, and names the settings that take effect at the next start only. *FilesRefused is the
+	// files' fault (422), any other error the daemon's (500). nil leaves out /-/reload.
+	Reload func(ctx context.Context) (atNextStart []string, err error)
 	// Registry is where /metrics comes from and where the handler's own metrics go. Required.
 	Registry *prometheus.Registry
 	Log      *zap.Logger // required
@@ -71,6 +72,7 @@ func New(config Config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	addDaemonRoutes(mux, config)
+	addPages(mux, config)
 	addAPI(mux, config)
 
 	handler := http.Handler(mux)

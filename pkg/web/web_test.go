@@ -28,20 +28,25 @@ type fixture struct {
 	logs     *observer.ObservedLogs
 	reasons  []string
 	reload   error
+
+	atNextStart []string
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t *testing.T, views ...incident.View) *fixture {
 	t.Helper()
+	if len(views) == 0 {
+		views = []incident.View{webtest.Blind(), webtest.Refusals(), webtest.Costs()}
+	}
 	core, logs := observer.New(zap.DebugLevel)
 	f := &fixture{
-		desk:     webtest.NewDesk(func() time.Time { return webtest.At("14:12:24") }, webtest.Blind(), webtest.Refusals(), webtest.Costs()),
+		desk:     webtest.NewDesk(func() time.Time { return webtest.At("14:12:24") }, views...),
 		registry: prometheus.NewPedanticRegistry(), logs: logs,
 	}
 	f.handler = web.New(web.Config{
 		Desk: f.desk, Overview: overview{}, Registry: f.registry, Log: zap.New(core), Version: "1.2.3",
 		ExternalURL: "https://incidents.example.com/",
 		Ready:       func() []string { return f.reasons },
-		Reload:      func(context.Context) error { return f.reload },
+		Reload:      func(context.Context) ([]string, error) { return f.atNextStart, f.reload },
 	})
 	return f
 }
@@ -96,7 +101,7 @@ func TestEveryErrorIsAProblemThatSaysWhatIsAllowed(t *testing.T) {
 		says                       []string // parts of the document
 	}{
 		{"an unknown path", "GET", "/api/v2/incidents", "", nil, 404, []string{`/api/v2/incidents`, "/api/v1/openapi.json"}},
-		{"the pages that there are not yet", "GET", "/", "", nil, 404, []string{"/api/v1/openapi.json"}},
+		{"a page that there is not", "GET", "/runbooks", "", nil, 404, []string{"/api/v1/openapi.json"}},
 		{"a method that a path has not", "DELETE", "/api/v1/incidents/42", "", nil, 405, []string{"DELETE", `"allowed":["GET","HEAD"]`}},
 		{"a read of what can only be written", "GET", ack, "", nil, 405, []string{`"allowed":["POST"]`}},
 		{"OPTIONS", "OPTIONS", "/api/v1/incidents", "", nil, 405, []string{`"allowed":["GET","HEAD"]`}},

@@ -129,7 +129,7 @@ func (r *Receiver) alert(m notify.Message, round int, severity runbook.Severity,
 	return alert{
 		Labels: r.labels(m.Incident, round, severity),
 		Annotations: map[string]string{
-			"summary": m.Title, "description": m.Text, "runbook": m.Incident.Title,
+			"summary": m.Title, "description": m.Text, "runbook": m.Incident.Runbook, "title": m.Incident.Title,
 		},
 		StartsAt: starts.UTC(), EndsAt: ends.UTC(), GeneratorURL: m.Incident.URL,
 	}

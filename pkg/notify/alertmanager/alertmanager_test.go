@@ -155,7 +155,8 @@ func TestAnAlertTellsTheIncident(t *testing.T) {
 	if identity(t, got.Labels) != identity(t, want) {
 		t.Errorf("labels %v, want %v", got.Labels, want)
 	}
-	if got.Annotations["summary"] != m.Title || got.Annotations["description"] != m.Text || got.Annotations["runbook"] != m.Incident.Title {
+	if got.Annotations["summary"] != m.Title || got.Annotations["description"] != m.Text ||
+		got.Annotations["runbook"] != m.Incident.Runbook || got.Annotations["title"] != m.Incident.Title {
 		t.Errorf("annotations %v", got.Annotations)
 	}
 	if got.GeneratorURL != m.Incident.URL || !got.StartsAt.Equal(m.StartedAt) || !got.EndsAt.Equal(m.SentAt.Add(4*time.Minute)) {

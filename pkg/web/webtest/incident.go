@@ -49,6 +49,9 @@ func Refusals() incident.View {
 			{N: 1, Check: "Confirm the alert is real on paid English traffic"},
 			{N: 2, Check: "Decide whether user harm is active now", Decide: []string{"yes", "no"}},
 		},
+		Mitigations: []incident.MitigationView{
+			{Title: "Route paid traffic to the approved fallback model", Kind: "fallback", Do: "Set the router policy to fallback-approved."},
+		},
 		Rollbacks: []incident.RollbackView{
 			{Artifact: "prompt", Name: "support prompt", Do: "Set the live prompt label back to the version before the last change, and tell the prompt's owner.\n"},
 			{Artifact: "retrieval_index", Name: "retrieval_index", Do: "Point the alias kb-live at the index before."},
@@ -85,6 +88,8 @@ func Blind() incident.View {
 	view := Refusals()
 	view.ID, view.Number, view.Severity, view.Rule, view.State = "77aa00bb11cc22dd", 43, runbook.Sev1, "", incident.Verifying
 	view.Title, view.Service, view.Runbook = "Answers are slow", "search", "slow-answers"
+	view.Group, view.URL = map[string]string{"service": "search"}, "http://127.0.0.1:9847/incidents/43"
+	view.Headline = "sev1 Answers are slow: refusal rate 19.0% (limit 8%) on search since 13:59 UTC. Owner: ml-platform-oncall. " + view.URL
 	view.Calling, view.NextCallAt, view.Blind, view.Unverified = false, nil, true, true
 	view.Unknown = []string{"p95_latency above 5s", "safety"}
 	view.Round, view.Called = 3, []string{"ml-platform-oncall", "ml-platform-lead"}
