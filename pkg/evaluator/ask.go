@@ -94,7 +94,7 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 			continue
 		}
 		need[f] = q
-		for _, expr := range f.list() {
+		for _, expr := range f.List() {
 			questions[asked{expr, q}] = true
 		}
 	}
@@ -109,7 +109,7 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 	var lost, back []*feed
 	for f, q := range need {
 		own := map[string]answer{}
-		for _, expr := range f.list() {
+		for _, expr := range f.List() {
 			own[expr] = answers[asked{expr, q}]
 		}
 		failed := f.err != nil

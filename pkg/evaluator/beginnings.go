@@ -25,7 +25,7 @@ type lookback struct {
 }
 
 type pastWindow struct {
-	expressions
+	triggers.Expressions
 	span time.Duration
 }
 
@@ -65,10 +65,10 @@ func (l *lookback) beginning(ctx context.Context, w *watch, b triggers.Breach) b
 
 // feed gives the points of the last span, of the same expressions as another feed's.
 func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *feed {
-	window := pastWindow{like.expressions, span}
+	window := pastWindow{like.Expressions, span}
 	f := l.feeds[window]
 	if f == nil {
-		f = newFeed(feedKey{expressions: like.expressions, grid: l.config.Grid}, []need{{signal: like.signal, span: span}})
+		f = newFeed(feedKey{Expressions: like.Expressions, grid: l.config.Grid}, []need{{signal: like.signal, span: span}})
 		l.fetch(ctx, []*feed{f}, l.t, l.t)
 		f.advance(l.t)
 		l.feeds[window] = f

@@ -7,59 +7,10 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
-// expressions are what a signal asks of the source, with $range filled in. Conditions with equal expressions share
-// one feed, so that each is asked once a tick, by however many runbooks it is used.
-type expressions struct {
-	query, traffic, numerator, denominator string
-	zeroBorn                               bool
-	reads                                  time.Duration // the range that each point adds up
-}
-
-func expressionsOf(s *triggers.Signal, c *triggers.Condition) expressions {
-	x := expressions{reads: c.RangeOf(s)}
-	expand := func(text string) string {
-		if text == "" {
-			return ""
-		}
-		return triggers.Expand(text, x.reads)
-	}
-	if s.IsRatio() {
-		x.numerator, x.denominator, x.zeroBorn = expand(s.Numerator), expand(s.Denominator), s.ZeroBorn
-		return x
-	}
-	x.query, x.traffic = expand(s.Query), expand(s.Traffic)
-	return x
-}
-
-func (x expressions) list() []string {
-	switch {
-	case x.query == "":
-		return []string{x.numerator, x.denominator}
-	case x.traffic == "":
-		return []string{x.query}
-	}
-	return []string{x.query, x.traffic}
-}
-
-func (x expressions) shape() triggers.Shape {
-	return triggers.Shape{Ratio: x.query == "", Traffic: x.traffic != "", Reads: x.reads}
-}
-
-// points joins the samples of the expressions' answers.
-func (x expressions) points(columns [][]triggers.Sample) []triggers.Point {
-	switch {
-	case x.query == "":
-		return triggers.Share(columns[0], columns[1], x.zeroBorn)
-	case x.traffic == "":
-		return triggers.Values(columns[0])
-	}
-	return triggers.Measured(columns[0], columns[1])
-}
-
 // feedKey is what a feed asks for. The zero values of all but the expressions and the grid are those of the feed that
 // follows the ticks.
 type feedKey struct {
-	expressions
+	triggers.Expressions
 	grid triggers.Grid
 	// ago is how far behind the tick the feed stays: a baseline at the same time of an earlier day.
 	ago time.Duration
@@ -104,7 +55,7 @@ func newFeed(key feedKey, needs []need) *feed {
 		f.span = max(f.span, n.span)
 		f.wanted = append(f.wanted, want{n.span, n.notBefore})
 	}
-	f.history = triggers.NewHistory(key.grid, f.span, key.shape())
+	f.history = triggers.NewHistory(key.grid, f.span, key.Shape())
 	return f
 }
 
@@ -158,7 +109,7 @@ func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
 // take keeps the answers to a question. After a failure the ticks asked for are no data, and the whole window is
 // asked for again at the next tick: the source may have the points that could not be fetched.
 func (f *feed) take(tick time.Time, q question, answers map[string]answer, now time.Time) {
-	exprs := f.list()
+	exprs := f.List()
 	columns := make([][][]triggers.Sample, len(exprs))
 	for i, expr := range exprs {
 		a := answers[expr]
@@ -181,7 +132,7 @@ func (f *feed) take(tick time.Time, q question, answers map[string]answer, now t
 		for n := range columns {
 			joined[n] = columns[n][i]
 		}
-		f.waiting = append(f.waiting, column{q.from.Add(time.Duration(i) * f.grid.Interval), f.points(joined)})
+		f.waiting = append(f.waiting, column{q.from.Add(time.Duration(i) * f.grid.Interval), f.Points(joined)})
 	}
 }
 

@@ -27,14 +27,14 @@ func (e *Evaluator) needsOf(s *runbook.Snapshot, c *triggers.Condition, reach fu
 	if signal == nil {
 		return nil // blast_radius, which is made of others
 	}
-	x, grid := expressionsOf(signal, c), e.config.Grid
+	x, grid := c.Expressions(signal), e.config.Grid
 	// One tick more than a window: the point before a run tells that it began there.
-	needs := []need{{condition: c, signal: signal.Name, key: feedKey{expressions: x, grid: grid}, span: reach(x.shape()) + grid.Interval}}
+	needs := []need{{condition: c, signal: signal.Name, key: feedKey{Expressions: x, grid: grid}, span: reach(x.Shape()) + grid.Interval}}
 	past := c.PastSpan()
 	if past == 0 {
 		return needs
 	}
-	key := feedKey{expressions: x, grid: c.PastGrid(grid, x.shape()), past: true}
+	key := feedKey{Expressions: x, grid: c.PastGrid(grid, x.Shape()), past: true}
 	if c.Baseline == nil || c.Baseline.Last > 0 {
 		key.until = since
 		span := past + c.For
@@ -80,7 +80,7 @@ func (e *Evaluator) bandNeeds(s *runbook.Snapshot, r *incident.Record) []need {
 			reach := func(shape triggers.Shape) time.Duration { return c.PoolReach(shape, r.HoldFor()) }
 			needs := e.needsOf(s, c, reach, r.ImpactStartedAt)
 			if len(needs) > 0 {
-				needs[0].notBefore = r.OpenedAt.Add(-max(r.HoldFor(), c.For) - needs[0].key.reads)
+				needs[0].notBefore = r.OpenedAt.Add(-max(r.HoldFor(), c.For) - needs[0].key.Reads)
 			}
 			all = append(all, needs...)
 		}

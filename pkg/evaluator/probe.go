@@ -115,7 +115,7 @@ func (p *prober) ask(ctx context.Context, all []hashed) {
 		for _, clause := range clausesOf(&s.Runbook) {
 			for _, c := range clause.Conditions() {
 				if signal := s.Signals[c.Signal]; signal != nil {
-					exprs = append(exprs, expressionsOf(signal, c).list()...)
+					exprs = append(exprs, c.Expressions(signal).List()...)
 				}
 			}
 		}
@@ -144,9 +144,9 @@ func (p *prober) look(s *runbook.Snapshot, c *triggers.Condition) (found ProbedS
 		return ProbedSignal{}, false
 	}
 	found.Name = signal.Name
-	x := expressionsOf(signal, c)
+	x := c.Expressions(signal)
 	var columns [][]triggers.Sample
-	for _, expr := range x.list() {
+	for _, expr := range x.List() {
 		a := p.answers[expr]
 		if a.err != nil {
 			found.Err = a.err
@@ -154,7 +154,7 @@ func (p *prober) look(s *runbook.Snapshot, c *triggers.Condition) (found ProbedS
 		}
 		columns = append(columns, split(a.Answer, p.e.config.Grid, question{from: p.at, to: p.at})[0])
 	}
-	for _, point := range x.points(columns) {
+	for _, point := range x.Points(columns) {
 		if triggers.Matches(point.Labels, c.Where) {
 			found.Series++
 		}

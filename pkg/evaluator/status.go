@@ -80,7 +80,7 @@ func (e *Evaluator) publish(t time.Time) {
 	series, failing := 0, 0
 	windows := map[string]time.Time{}
 	for _, f := range e.feedList() {
-		s := SignalStatus{Name: f.signal, Expressions: f.list(), Segments: f.history.Segments(), AnsweredAt: f.answered, Failing: f.failing}
+		s := SignalStatus{Name: f.signal, Expressions: f.List(), Segments: f.history.Segments(), AnsweredAt: f.answered, Failing: f.failing}
 		if f.err != nil {
 			s.Error = f.err.Error()
 			failing++
@@ -142,7 +142,7 @@ func (e *Evaluator) feedList() []*feed {
 		if c := strings.Compare(a.signal, b.signal); c != 0 {
 			return c
 		}
-		return strings.Compare(strings.Join(a.list(), "\n"), strings.Join(b.list(), "\n"))
+		return strings.Compare(strings.Join(a.List(), "\n"), strings.Join(b.List(), "\n"))
 	})
 	return list
 }

@@ -49,7 +49,7 @@ func (s *survey) addBand(b *band, groups []triggers.GroupState, tick int64, t ti
 	}
 	b.add(state, t)
 	for _, c := range b.clause.Conditions() {
-		if f := s.feedOf[c]; f != nil && f.shape().Ratio && s.apart(f, tick) {
+		if f := s.feedOf[c]; f != nil && f.Shape().Ratio && s.apart(f, tick) {
 			s.addCounts(b, c, groups, tick, t)
 		}
 	}
@@ -65,12 +65,17 @@ func (s *survey) addCounts(b *band, c *triggers.Condition, groups []triggers.Gro
 	if b.ratios[c] == nil {
 		b.ratios[c] = map[string]*bandSeries{}
 	}
+	taken := map[string]bool{} // several conditions of the trigger may judge the same segment
 	take := func(l labels.Labels, scope triggers.Scope) {
+		key := l.String()
+		if taken[key] {
+			return
+		}
+		taken[key] = true
 		state, v := scope.Band(&triggers.Clause{Condition: c}, t)
 		if state == triggers.BandUnknown {
 			return
 		}
-		key := l.String()
 		one := b.ratios[c][key]
 		if one == nil {
 			one = &bandSeries{labels: l, usual: usual{ratio: true}}
@@ -85,8 +90,9 @@ func (s *survey) addCounts(b *band, c *triggers.Condition, groups []triggers.Gro
 	for _, g := range groups {
 		take(g.Group, s.scope(g.Group))
 	}
-	for trigger, w := range s.watched {
-		if trigger.Signal != c.Signal {
+	for _, trigger := range s.of.Runbook.Trigger.Conditions() {
+		w := s.watched[trigger]
+		if w == nil || trigger.Signal != c.Signal {
 			continue
 		}
 		for _, one := range w.series {

@@ -17,52 +17,6 @@ import (
 // small that the points of many series take.
 const chunkTicks = 2880
 
-// expressions are what a condition asks of the source, with $range filled in. Conditions with equal ones share points.
-type expressions struct {
-	query, traffic, numerator, denominator string
-	zeroBorn                               bool
-	reads                                  time.Duration // the range that each point adds up
-}
-
-func expressionsOf(s *triggers.Signal, c *triggers.Condition) expressions {
-	x := expressions{reads: c.RangeOf(s)}
-	expand := func(text string) string { return triggers.Expand(text, x.reads) }
-	if s.IsRatio() {
-		x.numerator, x.denominator, x.zeroBorn = expand(s.Numerator), expand(s.Denominator), s.ZeroBorn
-		return x
-	}
-	x.query = expand(s.Query)
-	if s.Traffic != "" {
-		x.traffic = expand(s.Traffic)
-	}
-	return x
-}
-
-func (x expressions) list() []string {
-	switch {
-	case x.query == "":
-		return []string{x.numerator, x.denominator}
-	case x.traffic == "":
-		return []string{x.query}
-	}
-	return []string{x.query, x.traffic}
-}
-
-func (x expressions) shape() triggers.Shape {
-	return triggers.Shape{Ratio: x.query == "", Traffic: x.traffic != "", Reads: x.reads}
-}
-
-// points joins the samples of one tick.
-func (x expressions) points(samples [][]triggers.Sample) []triggers.Point {
-	switch {
-	case x.query == "":
-		return triggers.Share(samples[0], samples[1], x.zeroBorn)
-	case x.traffic == "":
-		return triggers.Values(samples[0])
-	}
-	return triggers.Measured(samples[0], samples[1])
-}
-
 // span is ticks, both ends included.
 type span struct{ first, last int64 }
 
@@ -87,7 +41,7 @@ type answerKey struct {
 }
 
 type columnsKey struct {
-	expressions
+	triggers.Expressions
 	grid  triggers.Grid
 	chunk int64
 }
@@ -140,12 +94,12 @@ func (l *library) wanted(grid triggers.Grid, chunk int64) span {
 }
 
 // points gives the points of the wanted part of a chunk, tick by tick.
-func (l *library) points(ctx context.Context, x expressions, grid triggers.Grid, chunk int64) ([][]triggers.Point, error) {
+func (l *library) points(ctx context.Context, x triggers.Expressions, grid triggers.Grid, chunk int64) ([][]triggers.Point, error) {
 	c := enter(l, l.columns, columnsKey{x, grid, chunk})
 	return c.get(func() ([][]triggers.Point, error) {
 		at := l.wanted(grid, chunk)
 		var all [][][]triggers.Sample
-		for _, expr := range x.list() {
+		for _, expr := range x.List() {
 			answer, err := l.ask(ctx, expr, grid, chunk)
 			if err != nil {
 				return nil, err
@@ -158,7 +112,7 @@ func (l *library) points(ctx context.Context, x expressions, grid triggers.Grid,
 			for n := range all {
 				samples[n] = all[n][i]
 			}
-			columns[i] = x.points(samples)
+			columns[i] = x.Points(samples)
 		}
 		return columns, nil
 	})
@@ -213,7 +167,7 @@ func (l *library) preload(ctx context.Context, surveys []*survey, to time.Time) 
 		for _, f := range s.feeds {
 			for chunk := chunkOf(f.next); s.err == nil && chunk <= chunkOf(f.target(to)); chunk++ {
 				group.Go(func() error {
-					_, _ = l.points(ctx, f.expressions, f.grid, chunk)
+					_, _ = l.points(ctx, f.Expressions, f.grid, chunk)
 					return nil
 				})
 			}
@@ -240,7 +194,7 @@ func split(a source.Answer, grid triggers.Grid, at span) [][]triggers.Sample {
 
 // feedKey is what a feed brings in: the points of now, or those of so long ago, on a grid of their own.
 type feedKey struct {
-	expressions
+	triggers.Expressions
 	grid triggers.Grid
 	ago  time.Duration
 	past bool
@@ -258,7 +212,7 @@ func (f *feed) target(t time.Time) int64 { return f.grid.Tick(t.Add(-f.ago)) }
 
 // begin makes the history, once it is known how far back everybody looks.
 func (f *feed) begin(lib *library) {
-	f.history = triggers.NewHistory(f.grid, f.reach, f.shape())
+	f.history = triggers.NewHistory(f.grid, f.reach, f.Shape())
 	f.next = f.target(lib.config.Grid.Time(lib.config.first()).Add(-f.reach))
 	lib.use(f.grid, span{f.next, f.target(lib.config.Grid.Time(lib.config.last()))})
 }
@@ -268,7 +222,7 @@ func (f *feed) advance(ctx context.Context, lib *library, t time.Time) error {
 	for target := f.target(t); f.next <= target; {
 		chunk := chunkOf(f.next)
 		at := lib.wanted(f.grid, chunk)
-		columns, err := lib.points(ctx, f.expressions, f.grid, chunk)
+		columns, err := lib.points(ctx, f.Expressions, f.grid, chunk)
 		if err != nil {
 			return err
 		}

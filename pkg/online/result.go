@@ -3,6 +3,7 @@ package online
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -202,8 +203,8 @@ func (s *survey) condition(w *watched) *Condition {
 		if known {
 			segment.Usually = &v
 		}
-		if f := s.feedOf[w.condition]; f != nil && f.shape().Ratio && one.points > 0 {
-			events := one.minutely(f.reads)
+		if f := s.feedOf[w.condition]; f != nil && f.Shape().Ratio && one.points > 0 {
+			events := one.minutely(f.Reads)
 			segment.Events = &events
 		}
 		c.Segments = append(c.Segments, segment)
@@ -264,20 +265,23 @@ const (
 // noise reckons the chance that a hold over a condition breaks by noise alone, and gives the part of its points that may
 // miss.
 func (s *survey) noise(r *Band, b *band, c *triggers.Condition, hold time.Duration) (mayMiss float64) {
+	written := 0.0
 	if c.AtLeast > 0 {
-		mayMiss = 1 - c.AtLeast
+		written = 1 - c.AtLeast
 	}
+	mayMiss = written
 	f := s.feedOf[c]
-	if f == nil || !f.shape().Ratio {
+	if f == nil || !f.Shape().Ratio {
 		return mayMiss
 	}
-	for _, one := range b.ratios[c] {
+	for _, key := range slices.Sorted(maps.Keys(b.ratios[c])) {
+		one := b.ratios[c][key]
 		u, ok := one.usually()
 		if !ok {
 			continue
 		}
-		may := mayMiss
-		if c.AtLeast == 0 && u.Events*float64(hold)/float64(f.reads) >= dense {
+		may := written
+		if c.AtLeast == 0 && u.Events*float64(hold)/float64(f.Reads) >= dense {
 			may = denseMisses
 		}
 		if _, isGroup := b.groups[one.labels.String()]; isGroup {
@@ -285,7 +289,7 @@ func (s *survey) noise(r *Band, b *band, c *triggers.Condition, hold time.Durati
 		}
 		r.Noise = append(r.Noise, &Noise{
 			Labels: one.labels, Text: c.String(), Usually: u.Share, Events: u.Events,
-			Chance: c.Breaks(s.config.Grid, f.reads, u, hold, may),
+			Chance: c.Breaks(s.config.Grid, f.Reads, u, hold, may),
 		})
 	}
 	return mayMiss

@@ -98,7 +98,7 @@ func newSurvey(config *Config, lib *library, of *runbook.Snapshot) *survey {
 	needs := map[*triggers.Condition][]*feed{}
 	need := func(c *triggers.Condition, reach func(triggers.Shape) time.Duration) {
 		if signal := of.Signals[c.Signal]; signal != nil {
-			needs[c] = s.need(expressionsOf(signal, c), c, reach)
+			needs[c] = s.need(c.Expressions(signal), c, reach)
 			s.feedOf[c] = needs[c][0]
 		}
 	}
@@ -137,10 +137,10 @@ func newSurvey(config *Config, lib *library, of *runbook.Snapshot) *survey {
 }
 
 // need gives the feeds that a condition reads: first the one that follows the ticks, then those of its baseline.
-func (s *survey) need(x expressions, c *triggers.Condition, reach func(triggers.Shape) time.Duration) []*feed {
+func (s *survey) need(x triggers.Expressions, c *triggers.Condition, reach func(triggers.Shape) time.Duration) []*feed {
 	grid := s.config.Grid
-	feeds := []*feed{s.feed(feedKey{expressions: x, grid: grid}, reach(x.shape())+grid.Interval)}
-	past, key := c.PastSpan(), feedKey{expressions: x, grid: c.PastGrid(grid, x.shape()), past: true}
+	feeds := []*feed{s.feed(feedKey{Expressions: x, grid: grid}, reach(x.Shape())+grid.Interval)}
+	past, key := c.PastSpan(), feedKey{Expressions: x, grid: c.PastGrid(grid, x.Shape()), past: true}
 	switch {
 	case past == 0:
 	case c.Baseline == nil || c.Baseline.Last > 0:
@@ -241,7 +241,7 @@ func (s *survey) addSeries(tick int64, t time.Time) {
 		if c.Comparison == triggers.Absent || f == nil || !s.apart(f, tick) || c.MinTraffic > 0 {
 			return
 		}
-		one.ratio = f.shape().Ratio
+		one.ratio = f.Shape().Ratio
 		if v, known := of.Known(t); known {
 			one.usual.add(s.over(tick), v)
 		}
@@ -274,7 +274,7 @@ func (s *survey) addTraffic(w *watched, f *feed, tick int64, t time.Time) {
 
 // apart tells whether a tick is one of those whose points do not overlap.
 func (s *survey) apart(f *feed, tick int64) bool {
-	return tick%max(1, s.config.Grid.Steps(f.reads)) == 0
+	return tick%max(1, s.config.Grid.Steps(f.Reads)) == 0
 }
 
 // over is how much of the time is over, from 0 to 1.

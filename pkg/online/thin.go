@@ -23,7 +23,7 @@ var widths = []time.Duration{2 * time.Hour, 3 * time.Hour, 4 * time.Hour, 6 * ti
 // thin tells what the traffic of a ratio's thinnest segments means for what the condition is there to find.
 func (s *survey) thin(c *Condition, w *watched) {
 	f := s.feedOf[w.condition]
-	if f == nil || !f.shape().Ratio {
+	if f == nil || !f.Shape().Ratio {
 		return
 	}
 	together := usual{ratio: true}
@@ -68,15 +68,15 @@ func (s *survey) meaning(w *watched, f *feed, one *watchedSeries, u triggers.Usu
 	within := max(time.Hour, 2*c.For)
 	to := r.Share(r.Far())
 	t := &Thin{
-		Labels: one.labels, Events: one.minutely(f.reads), From: u.Share, To: to, Within: duration(within),
-		Chance: c.Found(s.config.Grid, f.reads, u, to, within),
+		Labels: one.labels, Events: one.minutely(f.Reads), From: u.Share, To: to, Within: duration(within),
+		Chance: c.Found(s.config.Grid, f.Reads, u, to, within),
 	}
 	if t.Chance >= likely {
 		return t
 	}
 	if sum := s.sum(w, one); sum.Events > u.Events {
 		sum.Share, sum.Phi = u.Share, u.Phi
-		chance := c.Found(s.config.Grid, f.reads, sum, to, within)
+		chance := c.Found(s.config.Grid, f.Reads, sum, to, within)
 		if chance > t.Chance+muchMore {
 			t.AddedUp = &chance
 		}
@@ -87,7 +87,7 @@ func (s *survey) meaning(w *watched, f *feed, one *watchedSeries, u triggers.Usu
 		}
 		wider := *c
 		wider.WidenTo = wide
-		if chance := wider.Found(s.config.Grid, f.reads, u, to, wide); chance >= max(worthIt, t.Chance+muchMore) {
+		if chance := wider.Found(s.config.Grid, f.Reads, u, to, wide); chance >= max(worthIt, t.Chance+muchMore) {
 			t.WidenTo, t.Widened = duration(wide), chance
 			break
 		}

@@ -59,14 +59,14 @@ func (s *survey) without(c *triggers.Condition) string {
 		return text
 	}
 	none := func(expr string) bool { return !s.lib.seen[expr] }
-	switch x := f.expressions; {
-	case x.query == "" && none(x.numerator) && none(x.denominator):
+	switch x := f.Expressions; {
+	case x.Query == "" && none(x.Numerator) && none(x.Denominator):
 		return text + ": neither numerator nor denominator gives one"
-	case x.query == "" && none(x.denominator):
+	case x.Query == "" && none(x.Denominator):
 		return text + ": the denominator gives none"
-	case x.query == "" && none(x.numerator):
+	case x.Query == "" && none(x.Numerator):
 		return text + ": the numerator gives none"
-	case x.query != "" && none(x.query):
+	case x.Query != "" && none(x.Query):
 		return text
 	}
 	return text + " that the condition looks at"
@@ -82,7 +82,7 @@ func (s *survey) length() string {
 }
 
 func (s *survey) unknown(c *triggers.Condition, share float64) string {
-	if f := s.feedOf[c]; f != nil && f.history.Segments() == 0 && !s.lib.seen[f.list()[len(f.list())-1]] {
+	if f := s.feedOf[c]; f != nil && f.history.Segments() == 0 && !s.lib.seen[f.List()[len(f.List())-1]] {
 		return s.without(c)
 	}
 	return fmt.Sprintf("%s is unknown for %s of the time", c.String(), percent(share))
@@ -110,7 +110,7 @@ func (s *survey) why(w *watched) string {
 func (s *survey) warnTooNear(w *watched, warn func(document.Place, string, string)) {
 	c := w.condition
 	f := s.feedOf[c]
-	if f == nil || !f.shape().Ratio || c.Comparison != triggers.Above && c.Comparison != triggers.Below {
+	if f == nil || !f.Shape().Ratio || c.Comparison != triggers.Above && c.Comparison != triggers.Below {
 		return
 	}
 	type suspect struct {

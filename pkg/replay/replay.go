@@ -220,7 +220,7 @@ func noteUse(uses []*use, s *runbook.Snapshot, c *triggers.Condition, trigger, a
 	if signal == nil {
 		return uses // built in: blast_radius
 	}
-	exprs := expressions(signal, c)
+	exprs := c.Expressions(signal).List()
 	i := slices.IndexFunc(uses, func(u *use) bool { return slices.Equal(u.exprs, exprs) && u.signal.ZeroBorn == signal.ZeroBorn })
 	if i < 0 {
 		i = len(uses)
@@ -233,12 +233,4 @@ func noteUse(uses []*use, s *runbook.Snapshot, c *triggers.Condition, trigger, a
 	u.trigger = u.trigger || trigger
 	u.absence = u.absence || absence
 	return uses
-}
-
-// expressions gives what a condition asks of the source, with $range filled in.
-func expressions(s *triggers.Signal, c *triggers.Condition) []string {
-	if s.IsRatio() {
-		return []string{triggers.Expand(s.Numerator, c.RangeOf(s)), triggers.Expand(s.Denominator, c.RangeOf(s))}
-	}
-	return []string{triggers.Expand(s.Query, c.RangeOf(s))}
 }

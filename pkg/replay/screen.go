@@ -49,7 +49,7 @@ func newScreen(h *history, runbooks []*runbook.Snapshot) *screen {
 			if signal == nil {
 				continue
 			}
-			asked := expressions(signal, c)
+			asked := c.Expressions(signal).List()
 			if !all {
 				asked = looksAt(signal, c)
 				s.looks[c] = asked
@@ -75,7 +75,7 @@ func screened(c *triggers.Clause) bool {
 
 // looksAt gives what the source is asked for, to screen a condition. Nothing where it cannot be.
 func looksAt(signal *triggers.Signal, c *triggers.Condition) []string {
-	exprs := expressions(signal, c)
+	exprs := c.Expressions(signal).List()
 	if signal.IsRatio() || !isVector(exprs[0]) {
 		return exprs
 	}
