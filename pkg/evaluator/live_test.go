@@ -143,16 +143,20 @@ func TestBlindnessIsToldOncePerReason(t *testing.T) {
 			s.Runbook.Trigger = condition(above("others", 5, 10*time.Minute))
 		}
 		w := newWorld(t, map[string]metric{"refusals": always(1), "others": always(1)}, book("one"), book("two", other))
-		w.source.fault = down("00:25:00", "00:35:00")
+		first := down("00:25:00", "00:35:00")
+		w.source.fault = func(q query) error {
+			if q.asked.Before(at("00:40:05")) {
+				return first(q)
+			}
+			// Each connection comes from a port of its own.
+			return &source.Error{Reason: source.Unreachable, Expr: q.expr, Detail: "read tcp 127.0.0.1:5" + fmt.Sprint(len(q.expr)) + ": reset", Err: syscall.ECONNRESET}
+		}
 		w.start()
 		sleepUntil("00:40:05") // between two ticks
 		synctest.Wait()
 		blind := w.logs.FilterMessageSnippet("blind").All()
 		equal(t, "lines", len(blind), 1)
 		equal(t, "what", blind[0].ContextMap(), map[string]any{"signals": []any{"others", "refusals"}, "error": "http_status: 503 Service Unavailable"})
-		w.source.fault = func(q query) error { // each connection comes from a port of its own
-			return &source.Error{Reason: source.Unreachable, Expr: q.expr, Detail: "read tcp 127.0.0.1:5" + fmt.Sprint(len(q.expr)) + ": reset", Err: syscall.ECONNRESET}
-		}
 		sleepUntil("00:41:00")
 		reset := w.logs.FilterMessageSnippet("blind").All()
 		equal(t, "lines of the second time", len(reset), 2)

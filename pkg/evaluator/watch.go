@@ -22,6 +22,16 @@ type watch struct {
 	byText   map[string]*triggers.Condition // the trigger's conditions, by their words
 
 	groups []triggers.GroupState // of the tick under evaluation
+	sights map[string]*triggers.Sight
+}
+
+// sight is what the conditions of an incident's finding see, kept from tick to tick.
+func (w *watch) sight(incident, runbook string) *triggers.Sight {
+	key := incident + "\x00" + runbook
+	if w.sights[key] == nil {
+		w.sights[key] = triggers.NewSight()
+	}
+	return w.sights[key]
 }
 
 // pastKey names the past of a condition: the one that moves with the ticks, or the one before an incident.
@@ -39,7 +49,7 @@ func bands(r *runbook.Runbook) [3]*triggers.Clause {
 func newWatch(s *runbook.Snapshot, hash string, needs []need, feeds map[feedKey]*feed) *watch {
 	w := &watch{
 		snapshot: s, hash: hash, byText: map[string]*triggers.Condition{},
-		feeds: map[*triggers.Condition]*feed{}, past: map[pastKey]triggers.Past{},
+		feeds: map[*triggers.Condition]*feed{}, past: map[pastKey]triggers.Past{}, sights: map[string]*triggers.Sight{},
 	}
 	for _, c := range s.Runbook.Trigger.Conditions() {
 		w.byText[c.String()] = c
@@ -111,6 +121,7 @@ func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time, ov
 		o.Breaches = append(o.Breaches, w.breach(b, t))
 	}
 	scope := w.scope(f.Group, w.breached(f, group), r.ImpactStartedAt)
+	scope.Sight = w.sight(r.ID, f.Name)
 	scope.BlastRadius, scope.BlastRadiusKnown = w.trigger.BlastRadius(&group, scope.Service, t)
 	o.Severity, o.Rule, _ = w.rubric(scope, t)
 	for _, c := range group.Unknown {
@@ -131,6 +142,7 @@ func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time, ov
 // bands says what tick t found of a finding's recovery bands.
 func (w *watch) bands(r *incident.Record, f *incident.Finding, t time.Time) [3]incident.BandObservation {
 	scope := w.scope(f.Group, w.breached(f, triggers.GroupState{}), r.ImpactStartedAt)
+	scope.Sight = w.sight(r.ID, f.Name)
 	var found [3]incident.BandObservation
 	for i, clause := range bands(&w.snapshot.Runbook) {
 		if clause == nil {
@@ -146,6 +158,7 @@ func (w *watch) bands(r *incident.Record, f *incident.Finding, t time.Time) [3]i
 // prove asks the counts of each band whether they prove it.
 func (w *watch) prove(o *incident.FindingObservation, r *incident.Record, f *incident.Finding, t time.Time) {
 	scope := w.scope(f.Group, w.breached(f, triggers.GroupState{}), r.ImpactStartedAt)
+	scope.Sight = w.sight(r.ID, f.Name)
 	for i, clause := range bands(&w.snapshot.Runbook) {
 		if clause == nil {
 			continue

@@ -247,7 +247,7 @@ func (s *survey) addSeries(tick int64, t time.Time) {
 		}
 	})
 	for c, w := range s.watched {
-		w.spell.add(w.state, t)
+		w.add(w.state, t)
 		if f := s.feedOf[c]; c.MinTraffic > 0 && f != nil && s.apart(f, tick) {
 			s.addTraffic(w, f, tick, t)
 		}

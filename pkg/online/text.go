@@ -16,26 +16,26 @@ import (
 const width = 100
 
 // page is text that is being written.
-type page struct{ strings.Builder }
+type page struct{ text strings.Builder }
 
 // line writes words with an indent, broken where the width ends; what follows is indented by two more.
 func (p *page) line(indent int, text string) {
 	at := indent
-	p.WriteString(strings.Repeat(" ", indent))
+	p.text.WriteString(strings.Repeat(" ", indent))
 	for i, word := range strings.Fields(text) {
 		switch length := len([]rune(word)); {
 		case i == 0:
 			at += length
 		case at+1+length > width:
-			p.WriteString("\n" + strings.Repeat(" ", indent+2))
+			p.text.WriteString("\n" + strings.Repeat(" ", indent+2))
 			at = indent + 2 + length
 		default:
-			p.WriteString(" ")
+			p.text.WriteString(" ")
 			at += 1 + length
 		}
-		p.WriteString(word)
+		p.text.WriteString(word)
 	}
-	p.WriteString("\n")
+	p.text.WriteString("\n")
 }
 
 // WriteText writes the result for people.
@@ -43,14 +43,14 @@ func (r *Result) WriteText(w io.Writer) error {
 	p := &page{}
 	p.line(0, fmt.Sprintf("What the source says of %s to %s:", stamp(r.From), stamp(r.To)))
 	for _, b := range r.Runbooks {
-		p.WriteString("\n")
+		p.text.WriteString("\n")
 		p.runbook(b)
 	}
 	for _, text := range r.Heard {
-		p.WriteString("\n")
+		p.text.WriteString("\n")
 		p.line(0, "the source warns: "+text)
 	}
-	_, err := io.WriteString(w, p.String())
+	_, err := io.WriteString(w, p.text.String())
 	return err
 }
 

@@ -17,7 +17,6 @@ const reads = 5 * time.Minute
 type past struct {
 	points  string // that end when `for` begins
 	periods []string
-	rest    int // ticks of the own grid between the last point and t; 0: `for`
 }
 
 // ratioStage is one condition over one ratio with its past.

@@ -36,11 +36,8 @@ func (s side) outOfBand(c counts) (bad counts, limit float64) {
 // band.
 func (sc Scope) Dense(clause *Clause, hold time.Duration, t time.Time) bool {
 	for _, c := range clause.Conditions() {
-		for i, s := range sc.series(c) {
-			if !s.history.shape.Ratio || i > 0 {
-				break
-			}
-			return s.pooled(s.history.tick(t), hold).n >= denseEvents
+		if series := sc.series(c); len(series) > 0 && series[0].history.shape.Ratio {
+			return series[0].pooled(series[0].history.tick(t), hold).n >= denseEvents
 		}
 	}
 	return false
@@ -86,7 +83,7 @@ func (sc Scope) prove(c *Condition, floor time.Time, hold time.Duration, t time.
 			return false, "its baseline is unknown"
 		}
 		from := max(s.history.tick(floor), s.history.tick(t.Add(-poolSpan)))
-		for n := range b.n {
+		for n := range b.sides[:b.n] {
 			p := proof{c: c, s: s, side: b.sides[n], phi: b.phi, from: from, tick: s.history.tick(t), hold: hold}
 			// The first are all that breached added up; the others are segments, which may lean on it.
 			if ok, why := p.holds(asked, i < sums, &since[n]); !ok {

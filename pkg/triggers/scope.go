@@ -20,6 +20,42 @@ type Scope struct {
 	// BlastRadius is the share of traffic in segments that breach now; it is known where a signal carries traffic.
 	BlastRadius      float64
 	BlastRadiusKnown bool
+	// Sight keeps which segments are seen from tick to tick; nil: they are looked for each time.
+	Sight *Sight
+}
+
+// Sight is the segments that the conditions of an incident see, kept until segments come or go, or another one breaches.
+type Sight struct{ seen map[*Condition]*seen }
+
+type seen struct {
+	breached           []Breached
+	history            *History
+	version            uint64
+	series, recovering []Series
+}
+
+// NewSight makes a Sight. It serves one incident.
+func NewSight() *Sight { return &Sight{seen: map[*Condition]*seen{}} }
+
+// look gives what a condition sees, from the tick before where nothing has changed.
+func (sc Scope) look(c *Condition) *seen {
+	history := sc.Reading(c).History
+	if sc.Sight == nil || history == nil {
+		return &seen{series: sc.findSeries(c), recovering: sc.findRecovering(c)}
+	}
+	known := sc.Sight.seen[c]
+	if known == nil || known.history != history || known.version != history.version || !slices.EqualFunc(known.breached, sc.Breached, Breached.is) {
+		known = &seen{
+			breached: sc.Breached, history: history, version: history.version,
+			series: sc.findSeries(c), recovering: sc.findRecovering(c),
+		}
+		sc.Sight.seen[c] = known
+	}
+	return known
+}
+
+func (b Breached) is(other Breached) bool {
+	return b.Condition == other.Condition && labels.Equal(b.Labels, other.Labels)
 }
 
 // Breached is a condition of the trigger with the label set for which it fired in this incident.
@@ -230,7 +266,12 @@ func (sc Scope) inBand(c *Condition, s Series, t time.Time) BandState {
 }
 
 // series gives what a condition of the rubric judges.
-func (sc Scope) series(c *Condition) []Series {
+func (sc Scope) series(c *Condition) []Series { return sc.look(c).series }
+
+// recovering gives what a condition of recovery judges.
+func (sc Scope) recovering(c *Condition) []Series { return sc.look(c).recovering }
+
+func (sc Scope) findSeries(c *Condition) []Series {
 	return sc.added(c, sc.Reading(c).History, sc.matching(c))
 }
 
@@ -242,10 +283,10 @@ func (sc Scope) matching(c *Condition) func(labels.Labels) bool {
 	}
 }
 
-// recovering gives what a condition of recovery judges. A segment that breached and of which nothing is left is a
+// findRecovering finds what a condition of recovery judges. A segment that breached and of which nothing is left is a
 // series without members, which is unknown: what cannot be seen has not healed.
-func (sc Scope) recovering(c *Condition) []Series {
-	series := sc.series(c)
+func (sc Scope) findRecovering(c *Condition) []Series {
+	series := sc.findSeries(c)
 	history := sc.Reading(c).History
 	if history == nil {
 		return nil

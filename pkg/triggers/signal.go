@@ -15,7 +15,7 @@ const (
 	Seconds           Unit = "seconds"
 	USDPerHour        Unit = "usd_per_hour"
 	Tokens            Unit = "tokens"
-	TokensPerSecond   Unit = "tokens_per_second"
+	TokensPerSecond   Unit = "tokens_per_second" //nolint:gosec // no credential
 	RequestsPerSecond Unit = "requests_per_second"
 	Bytes             Unit = "bytes"
 	Count             Unit = "count"

@@ -115,7 +115,7 @@ func (r *reader) readSet(v document.Value) {
 	switch {
 	case v.Has("config") && loose:
 		v.Report().Error(v.Key("config"), "config beside signals or runbooks", "config, or signals and runbooks")
-	case loose && !(v.Has("signals") && v.Has("runbooks")):
+	case v.Has("signals") != v.Has("runbooks"):
 		v.Error("signals or runbooks without the other", "both, or config: the path of the settings")
 	case !loose && !v.Has("config"):
 		v.Report().Error(v.Key("config"), "is missing", "config: the path of the settings, or signals: and runbooks: with lists of paths")
@@ -270,7 +270,7 @@ func (r *reader) group(into *map[string]string, of *string) document.Field {
 		v.Named(func(name string, at document.Place, v document.Value) {
 			text, _ := v.Optional()
 			(*into)[name] = text
-			if book := r.file.snapshot(*of); book != nil && !slices.Contains(book.Runbook.GroupBy, name) {
+			if book := r.snapshot(*of); book != nil && !slices.Contains(book.Runbook.GroupBy, name) {
 				v.Report().Error(at, *of+" is not grouped by "+name, "the labels of its group_by: "+strings.Join(book.Runbook.GroupBy, ", "))
 			}
 		})
