@@ -35,6 +35,7 @@ func (o overview) Runbooks() []web.RunbookStatus {
 			for _, u := range g.Unknown {
 				group.Unknown = append(group.Unknown, web.UnknownWindow{What: u.What, Since: u.Since})
 			}
+			group.Waiting = g.Waiting
 			status.Groups = append(status.Groups, group)
 		}
 		all = append(all, status)

@@ -296,6 +296,7 @@ func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) 
 		Snapshot: w.snapshot, Hash: w.hash, Group: g.Group,
 		Service: incident.ServiceOf(&w.snapshot.Runbook, g.Group),
 		Frozen:  g.Frozen,
+		Phase:   l.config.Grid.Phase,
 	}
 	scope := w.scope(g.Group, breachedNow(g), time.Time{})
 	if share, known := w.trigger.BlastRadius(&g, scope.Service, l.t); known {

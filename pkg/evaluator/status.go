@@ -40,6 +40,7 @@ type GroupStatus struct {
 	Group   labels.Labels
 	State   triggers.State
 	Unknown []incident.Missing
+	Waiting []string // what would fire, were its events enough to tell
 }
 
 // Status gives what the last tick saw.
@@ -111,6 +112,9 @@ func (e *Evaluator) runbookStatus(w *watch, t time.Time, windows map[string]time
 			what := c.String()
 			since := since(e.unknownWindows, windows, name+"\x00"+g.Group.String()+"\x00"+what, t)
 			group.Unknown = append(group.Unknown, incident.Missing{What: what, Since: since})
+		}
+		for _, b := range g.Thin {
+			group.Waiting = append(group.Waiting, b.Condition.String()+": "+b.Waiting())
 		}
 		if g.State == triggers.StateUnknown {
 			unknown++

@@ -58,6 +58,7 @@ type Opened struct {
 	ImpactStartedAt time.Time
 	Frozen          []triggers.Frozen `json:",omitempty"` // the trigger's baselines, which stay while the incident is open
 	BlastRadius     *float64          `json:",omitempty"` // share of traffic in segments that breach; nil: unknown
+	Phase           time.Duration     `json:",omitempty"` // of the evaluation times
 	Follows         string            // id of the incident that this finding stood in before, if that ended within 7 days
 }
 

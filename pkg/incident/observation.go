@@ -79,6 +79,7 @@ type Firing struct {
 	Breaches      []Breach
 	Frozen        []triggers.Frozen
 	BlastRadius   *float64
+	Phase         time.Duration // of the evaluation times
 	// BreachBegan and ImpactStartedAt are those of the whole trigger; zero: the earliest of the breaches.
 	BreachBegan, ImpactStartedAt time.Time
 }

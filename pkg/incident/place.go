@@ -59,7 +59,7 @@ func (f Firing) opened(t time.Time) Opened {
 	body := Opened{
 		Runbook: f.Hash, Name: f.Snapshot.Runbook.Name, Group: f.Group, Service: f.Service,
 		Severity: f.Severity, Rule: f.Rule, RubricUnknown: f.RubricUnknown, Breaches: f.Breaches,
-		Frozen: f.Frozen, BlastRadius: f.BlastRadius,
+		Frozen: f.Frozen, BlastRadius: f.BlastRadius, Phase: f.Phase,
 		BreachBegan: t,
 	}
 	if !f.BreachBegan.IsZero() {

@@ -78,6 +78,7 @@ type SegmentView struct {
 	Now       *float64          `json:"now,omitempty" doc:"The value at seen_at; missing where it cannot be seen."`
 	NowText   string            `json:"now_text,omitempty" doc:"That value with its unit, or unknown."`
 	Breaching *bool             `json:"breaching,omitempty" doc:"Whether the condition still fires at seen_at."`
+	Evidence  string            `json:"evidence,omitempty" doc:"Why the counts of a ratio were enough."`
 }
 
 // BandView is a recovery band.
@@ -224,6 +225,7 @@ func segmentViews(r *Record, live *Live) []SegmentView {
 			s := SegmentView{
 				Condition: b.Condition, Signal: b.Signal, Labels: b.Segment.Map(), Value: b.Value.V,
 				Text: triggers.FormatValue(b.Unit, b.Value.V), Limit: b.Limit, Since: b.BreachBegan,
+				Evidence: b.Evidence.Sentence(),
 			}
 			if b.Absent {
 				s.Text = "no data"

@@ -20,6 +20,7 @@ type Evidence struct {
 	Bad      float64       // bad events: those past the limit's side
 	Of       float64       // of so many
 	Limit    float64       // the limit, resolved, in the signal's unit
+	Below    bool          `json:",omitempty"` // bad is what lies below it
 	Baseline float64       `json:",omitempty"`
 	Harmless float64       // the share of bad events against which chance is reckoned
 	Chance   float64       // how probable so many bad events are, were the share harmless
@@ -186,7 +187,7 @@ func (b Breach) Enough() float64 {
 func evidence(p pool, b *bar, chance float64, over time.Duration) Evidence {
 	s := b.sides[0]
 	return Evidence{
-		Over: over, Bad: s.bad(p.counts), Of: p.n, Limit: s.limit,
+		Over: over, Bad: s.bad(p.counts), Of: p.n, Limit: s.limit, Below: s.below,
 		Baseline: b.baseline, Harmless: s.harmless, Chance: chance, Phi: b.phi,
 	}
 }

@@ -29,6 +29,7 @@ type GroupStatus struct {
 	State    string            `json:"state" enum:"fires,elevated,clear,unknown" doc:"elevated: between firing and clear. unknown: blind, it neither fires nor clears."`
 	Incident string            `json:"incident,omitempty" doc:"Id of the open incident that holds it."`
 	Unknown  []UnknownWindow   `json:"unknown,omitempty" nullable:"false" doc:"What cannot be judged now."`
+	Waiting  []string          `json:"waiting,omitempty" nullable:"false" doc:"What lasts past its limit, but on too few events to tell; with how many would be enough."`
 }
 
 // UnknownWindow is a condition or a recovery band that cannot be judged.

@@ -198,6 +198,9 @@ func (p *page) segments(view incident.View) {
 		if labels := labelText(s.Labels); labels != "" {
 			p.paragraph("    ", labels)
 		}
+		if s.Evidence != "" {
+			p.paragraph("    ", Clean(s.Evidence))
+		}
 	}
 }
 
