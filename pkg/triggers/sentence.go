@@ -12,32 +12,31 @@ func (e Evidence) Sentence() string {
 	if e.Over == 0 || e.Of == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s in %s (%s), limit %s; were it %s, chance would show so many %s",
-		count(e.Bad), count(e.Of), FormatDuration(e.Over), FormatValue(Ratio, e.Bad/e.Of), FormatValue(Ratio, e.badLimit()),
-		FormatValue(Ratio, e.Harmless), once(e.Chance))
-}
-
-// badLimit is the limit as a share of bad events, as Bad and Harmless are.
-func (e Evidence) badLimit() float64 {
+	events, harmless, so := e.Bad, e.Harmless, "many"
 	if e.Below {
-		return 1 - e.Limit
+		events, harmless, so = e.Of-e.Bad, 1-e.Harmless, "few"
 	}
-	return e.Limit
+	return fmt.Sprintf("%s of %s in %s (%s), limit %s; were it %s, chance would show so %s %s",
+		count(events), count(e.Of), FormatDuration(e.Over), FormatValue(Ratio, events/e.Of), FormatLimit(Ratio, e.Limit),
+		FormatValue(Ratio, harmless), so, once(e.Chance))
 }
 
 // Waiting says what a breach lacks whose events are too few to tell: "3 of 11 in 40m, limit 8%: not enough to tell; 6 of
 // them would be".
 func (b Breach) Waiting() string {
-	e := b.Evidence
-	said := fmt.Sprintf("%s of %s in %s, limit %s", count(e.Bad), count(e.Of), FormatDuration(e.Over), FormatValue(Ratio, e.badLimit()))
-	if e.Baseline != 0 {
-		said += fmt.Sprintf(", usually %s", FormatValue(Ratio, b.held().sides[0].share(e.Baseline)))
+	e, enough := b.Evidence, b.Enough()
+	events, wanted := e.Bad, enough
+	if e.Below {
+		events, wanted = e.Of-e.Bad, max(0, e.Of-enough)
 	}
-	enough := b.Enough()
+	said := fmt.Sprintf("%s of %s in %s, limit %s", count(events), count(e.Of), FormatDuration(e.Over), FormatLimit(Ratio, e.Limit))
+	if e.Baseline != 0 {
+		said += ", usually " + FormatValue(Ratio, e.Baseline)
+	}
 	if enough <= e.Bad {
 		return said + ": not enough to tell, for a single " + FormatDuration(max(b.Series.history.reads(), time.Second)) + " has most of them"
 	}
-	return said + fmt.Sprintf(": not enough to tell; %s of them would be", count(enough))
+	return said + fmt.Sprintf(": not enough to tell; %s of them would be", count(wanted))
 }
 
 // count rounds events for people; increase() gives fractions of them.

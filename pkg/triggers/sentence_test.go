@@ -14,8 +14,8 @@ func TestEvidenceIsSaidInASentence(t *testing.T) {
 		want string
 	}{
 		{"enough", eightOfTwenty.Sentence(), "8 of 20 in 20m (40%), limit 8%; were it 6%, chance would show so many once in 91,000 windows"},
-		{"below a limit the good ones are what is missing", lost.Sentence(),
-			"85 of 100 in 10m (85%), limit 68.5%; were it 63.2%, chance would show so many less than once in a thousand million windows"},
+		{"below a limit", lost.Sentence(),
+			"15 of 100 in 10m (15%), limit 31.5%; were it 36.8%, chance would show so few less than once in a thousand million windows"},
 		{"a query has no counts", Evidence{Limit: 5}.Sentence(), ""},
 		{"waiting", waiting(Evidence{Over: 40 * time.Minute, Bad: 3, Of: 11, Limit: 0.08, Harmless: 0.06}),
 			"3 of 11 in 40m, limit 8%: not enough to tell; 6 of them would be"},
