@@ -213,9 +213,18 @@ func (d *daemon) happened(r *incident.Record, events []incident.Event) {
 func (d *daemon) ready() []string {
 	status := d.evaluator.Status()
 	reasons := status.Blind()
-	interval := d.loaded.Load().Settings.Interval
-	if late := time.Since(status.Tick); !status.Tick.IsZero() && late > 3*interval+d.loaded.Load().Settings.QueryOffset {
-		reasons = append(reasons, fmt.Sprintf("no tick was decided for %s; due every %s", late.Round(time.Second), interval))
+	started := d.options.Config.Settings
+	switch late := time.Since(status.Tick); {
+	case status.Tick.IsZero():
+	case late > 3*started.Interval+started.QueryOffset:
+		reasons = append(reasons, fmt.Sprintf("no tick was decided for %s; due every %s", late.Round(time.Second), started.Interval))
+	case late < -started.Interval:
+		reasons = append(reasons, fmt.Sprintf("the last tick lies %s ahead of this machine's clock, which was set back", (-late).Round(time.Second)))
+	}
+	if clock, ok := d.source.(interface{ ClockAhead() time.Duration }); ok {
+		if ahead := clock.ClockAhead(); ahead.Abs() > max(2*started.Interval, 5*time.Second) {
+			reasons = append(reasons, fmt.Sprintf("the metric source's clock and this machine's are %s apart: what is asked for now is not there", ahead.Abs()))
+		}
 	}
 	return append(reasons, d.undelivered()...)
 }
@@ -238,7 +247,13 @@ func (d *daemon) undelivered() []string {
 }
 
 // policy is the settings in force that deciding needs.
-func (d *daemon) policy() incident.Policy { return policyOf(&d.loaded.Load().Settings) }
+func (d *daemon) policy() incident.Policy {
+	p := policyOf(&d.loaded.Load().Settings)
+	// These take effect at the next start, as for the evaluator.
+	started := d.options.Config.Settings
+	p.Instance, p.Interval = started.Instance, started.Interval
+	return p
+}
 
 func policyOf(s *config.Settings) incident.Policy {
 	p := incident.Policy{

@@ -114,9 +114,13 @@ func openSource(ctx context.Context, s *config.Settings, log *zap.Logger) (sourc
 	if err != nil {
 		return nil, nil, err
 	}
+	scraping, stop := context.WithCancel(ctx)
 	scraped := make(chan error, 1)
-	go func() { scraped <- e.Run(ctx) }()
-	return e, func() error { return errors.Join(<-scraped, e.Close()) }, nil
+	go func() { scraped <- e.Run(scraping) }()
+	return e, func() error {
+		stop()
+		return errors.Join(<-scraped, e.Close())
+	}, nil
 }
 
 // queryTimeout leaves a query most of an interval, so that one that hangs is known before the next tick is due.

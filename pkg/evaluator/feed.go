@@ -27,6 +27,7 @@ type feed struct {
 	span     time.Duration // the longest of what is wanted
 	wanted   []want
 	fetched  time.Time // the newest tick that was asked for
+	tried    time.Time // the newest tick of the walk for which it was last asked: a baseline that fails is not asked for at each of its ticks
 	fresh    bool      // every tick of the span up to fetched was answered
 	refilled time.Time // the tick with which points came in that had been unknown at earlier ticks
 	waiting  []column  // points of ticks that are not fed yet, oldest first
@@ -90,9 +91,10 @@ const ahead = time.Hour
 // alone while it is fresh, else its whole window again. ok is false when it knows already.
 func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
 	target, to := f.target(tick), f.target(newest)
-	if !f.fetched.Before(target) {
+	if !f.fetched.Before(target) || f.past && f.tried.Equal(newest) {
 		return question{}, false
 	}
+	f.tried = newest
 	if f.ago > ahead {
 		to = f.grid.Floor(to.Add(ahead))
 	}

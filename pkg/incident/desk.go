@@ -112,6 +112,7 @@ func (d *Desk) Tick(ctx context.Context, tick Tick) error {
 		}
 		commit := Commit{WalkedTo: tick.T.UTC()}
 		policy, now := d.config.Policy(), d.now()
+		policy.Now = now
 		for _, r := range open {
 			observation := tick.Observations[r.ID]
 			if events := Decide(r, observation, policy, tick.T, tick.Walking); len(events) > 0 {
@@ -163,6 +164,7 @@ func (d *Desk) Clock(ctx context.Context) error {
 		}
 		var commit Commit
 		policy, now := d.config.Policy(), d.now()
+		policy.Now = now
 		for _, r := range open {
 			if events := DecideClock(r, policy, now, d.walking.Load()); len(events) > 0 {
 				commit.Changes = append(commit.Changes, change(r, events, policy, now))
@@ -181,6 +183,7 @@ func (d *Desk) Gap(ctx context.Context, from, to time.Time) error {
 		}
 		var commit Commit
 		policy, now := d.config.Policy(), d.now()
+		policy.Now = now
 		for _, r := range open {
 			decision := newDecision(r, policy, now)
 			decision.seed = from.UTC().Format(time.RFC3339Nano) + "/" + to.UTC().Format(time.RFC3339Nano)

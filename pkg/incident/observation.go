@@ -86,8 +86,9 @@ type Firing struct {
 
 // Policy is one snapshot of the settings in force.
 type Policy struct {
-	Instance    string // in every dedup key
-	ExternalURL string // of the links in messages and views, without a slash at the end
+	Now         time.Time // when the decision is taken, which may be long after the tick; zero: at the tick
+	Instance    string    // in every dedup key
+	ExternalURL string    // of the links in messages and views, without a slash at the end
 	Interval    time.Duration
 	BlindAfter  time.Duration
 	Severities  map[runbook.Severity]SeverityPolicy

@@ -117,7 +117,11 @@ func (d *decision) nextAt(pass int) time.Time {
 	if wait <= 0 || pass >= 3 {
 		wait = max(wait, time.Hour)
 	}
-	return d.t.Add(wait)
+	from := d.t
+	if d.policy.Now.Sub(from) > d.policy.Interval {
+		from = d.policy.Now // a tick decided late: nobody could acknowledge before the page
+	}
+	return from.Add(wait)
 }
 
 // ladder is who is called, step by step: the owners first, then whom they escalate to, the first one's before the

@@ -267,3 +267,14 @@ func TestARoundEndsTheOlderKeyWhereItIsAccepted(t *testing.T) {
 		t.Errorf("open keys %v, want only %s", open, r.Round.Key)
 	}
 }
+
+func TestAPageThatComesLateGivesTheWholeTimeToAcknowledge(t *testing.T) {
+	late := testPolicy()
+	late.Now = clockTime("14:30")
+	_, events := opening(late, runbook.Sev2)
+	for _, e := range events {
+		if paged, ok := e.Body.(Paged); ok && !paged.NextAt.Equal(clockTime("14:45")) {
+			t.Errorf("the next call is at %s, want 15 minutes after the page at 14:30", paged.NextAt)
+		}
+	}
+}

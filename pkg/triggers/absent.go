@@ -5,6 +5,9 @@ import "github.com/prometheus/prometheus/model/labels"
 // absentSeries gives what an `absent` condition judges: the segments that had a value in the last day, whether or not
 // they have one now. Where there was no segment at all, that absence is a series of its own, without labels.
 func (c *Condition) absentSeries(r Reading, service string) []Series {
+	if r.Past.Last != nil && !r.Past.Last.everAnswered() {
+		return nil // nobody knows what there was: the condition is unknown
+	}
 	var seen []Series
 	if r.Past.Last != nil {
 		seen = c.Select(r.Past.Last, service)

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -151,6 +152,9 @@ func modulo(tick, length int64) int {
 
 // keeps tells whether the history reaches from a tick to now.
 func (h *History) keeps(tick int64) bool { return tick <= h.newest && tick > h.newest-h.length }
+
+// everAnswered tells whether the source said anything of any tick that is kept.
+func (h *History) everAnswered() bool { return slices.Contains(h.answered, true) }
 
 // wasAnswered tells whether the source said anything of a tick, if only that there is nothing.
 func (h *History) wasAnswered(tick int64) bool {

@@ -58,15 +58,20 @@ func (sc Scope) Prove(c *Clause, floor time.Time, hold time.Duration, t time.Tim
 	for i := range c.Any {
 		state, _ := sc.Band(&c.Any[i], t)
 		ok, why := sc.Prove(&c.Any[i], floor, hold, t)
-		if state == BandHeld && ok {
+		switch {
+		case state == BandHeld && ok:
 			return true, ""
+		case state == BandHeld && missing == "":
+			missing = why
 		}
-		missing = why
 	}
 	for i := range c.All {
 		if ok, why := sc.Prove(&c.All[i], floor, hold, t); !ok {
 			return false, why
 		}
+	}
+	if len(c.All) == 0 && missing == "" {
+		missing = "no member of any is held"
 	}
 	return len(c.All) > 0, missing
 }

@@ -85,14 +85,25 @@ func (r *Receiver) CallsOnly() {}
 // Every implements notify.Keeper.
 func (r *Receiver) Every() time.Duration { return Refresh }
 
-// Keep implements notify.Keeper. Each incident has its own request: a 400 is for the whole of it.
+// keepAtOnce is how many incidents are repeated at once.
+const keepAtOnce = 50
+
+// Keep implements notify.Keeper. Each incident has its own request, for a 400 is for the whole of it, and none waits for
+// another: a replica that hangs takes all the time there is, and what is not repeated looks resolved.
 func (r *Receiver) Keep(ctx context.Context, open []notify.Message) error {
-	var errs []error
-	for _, m := range open {
-		if result := r.post(ctx, r.alerts(m)); result.Outcome != notify.Delivered || result.Detail != "" {
-			errs = append(errs, fmt.Errorf("incident %d, round %d: %s", m.Incident.Number, m.Round, result.Detail))
-		}
+	errs := make([]error, len(open))
+	var posting sync.WaitGroup
+	slots := make(chan struct{}, keepAtOnce)
+	for i, m := range open {
+		posting.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if result := r.post(ctx, r.alerts(m)); result.Outcome != notify.Delivered || result.Detail != "" {
+				errs[i] = fmt.Errorf("incident %d, round %d: %s", m.Incident.Number, m.Round, result.Detail)
+			}
+		})
 	}
+	posting.Wait()
 	return errors.Join(errs...)
 }
 
