@@ -194,3 +194,30 @@ func TestAnIncidentThatFrozeNothingLeavesNothingFrozen(t *testing.T) {
 		}
 	})
 }
+
+// TestARestartInAHoldReadsTheWholeSameTime: each tick of the hold that is folded anew needs the whole of its own period.
+func TestARestartInAHoldReadsTheWholeSameTime(t *testing.T) {
+	like := func(s *runbook.Snapshot) {
+		within := condition(&triggers.Condition{
+			Signal: "refusals", Comparison: triggers.Within, Limit: 0.2, Worse: triggers.Up,
+			Baseline: &triggers.Baseline{SameTime: 24 * time.Hour, Periods: 1, Width: time.Hour},
+		})
+		s.Runbook.Recovery.Business = runbook.Band{Clause: &within}
+		s.Runbook.Recovery.Hold = 45 * time.Minute
+	}
+	var told [2][]string
+	for i, name := range []string{"never stopped", "restarted near the end of the hold"} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t, map[string]metric{"refusals": steps("1 00:20:00 9 00:40:00 1")}, book("one", like))
+			if i == 1 {
+				w.play("01:20:05")
+				sleepUntil("01:20:40")
+			}
+			w.play("03:00:05")
+			told[i] = w.events()
+		})
+	}
+	if !slices.Equal(told[0], told[1]) || !strings.Contains(strings.Join(told[0], "\n"), "resolved") {
+		t.Errorf("with a restart\n%s\nnever stopped\n%s", strings.Join(told[1], "\n"), strings.Join(told[0], "\n"))
+	}
+}

@@ -94,9 +94,12 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 	for i := range r.Findings {
 		needs[i] = e.bandNeeds(r.Findings[i].Snapshot, r)
 		for _, n := range needs[i] {
-			if !n.key.past {
+			switch {
+			case !n.key.past:
 				n.span = max(n.span, to.Sub(from)+n.condition.For)
 				n.notBefore = from.Add(-max(n.condition.For, r.HoldFor()))
+			case n.key.ago > 0: // it moves with the ticks, and each of them needs its whole period
+				n.span += to.Sub(from)
 			}
 			byKey[n.key] = append(byKey[n.key], n)
 		}
