@@ -164,7 +164,6 @@ func (d *Desk) Clock(ctx context.Context) error {
 		}
 		var commit Commit
 		policy, now := d.config.Policy(), d.now()
-		policy.Now = now
 		for _, r := range open {
 			if events := DecideClock(r, policy, now, d.walking.Load()); len(events) > 0 {
 				commit.Changes = append(commit.Changes, change(r, events, policy, now))
@@ -183,7 +182,6 @@ func (d *Desk) Gap(ctx context.Context, from, to time.Time) error {
 		}
 		var commit Commit
 		policy, now := d.config.Policy(), d.now()
-		policy.Now = now
 		for _, r := range open {
 			decision := newDecision(r, policy, now)
 			decision.seed = from.UTC().Format(time.RFC3339Nano) + "/" + to.UTC().Format(time.RFC3339Nano)
