@@ -1,8 +1,11 @@
 package incident
 
 import (
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
 // Fold adds events up to the record of their incident, nil for none. The snapshots of its findings are not in the
@@ -22,11 +25,18 @@ func Fold(events []Event) *Record {
 // the version.
 func apply(r *Record, e Event) {
 	r.Version = e.Seq
-	if tickKinds[e.Body.Kind()] && e.At.After(r.LastTick) {
-		r.LastTick = e.At
+	if tickKinds[e.Body.Kind()] {
+		r.decided(e.At)
 	}
 	if body, ok := e.Body.(effect); ok {
 		body.apply(r, e)
+	}
+}
+
+// decided notes a tick that found something.
+func (r *Record) decided(t time.Time) {
+	if t.After(r.LastTick) {
+		r.LastTick = t
 	}
 }
 
@@ -40,19 +50,68 @@ var tickKinds = map[string]bool{
 	Opened{}.Kind(): true, BreachJoined{}.Kind(): true, TriggerCleared{}.Kind(): true, Relapsed{}.Kind(): true,
 	SeverityRaised{}.Kind(): true, HoldStarted{}.Kind(): true, HoldBroken{}.Kind(): true, Resolved{}.Kind(): true,
 	WentBlind{}.Kind(): true, SightBack{}.Kind(): true, Unverified{}.Kind(): true,
+	FindingJoined{}.Kind(): true, PinExpired{}.Kind(): true, EffectMeasured{}.Kind(): true,
 }
 
 func (b Opened) apply(r *Record, e Event) {
-	finding := Finding{Runbook: b.Runbook, Name: b.Name, Group: b.Group, Frozen: b.Frozen}
-	finding.breach(b.Breaches)
-	r.ID = incidentID(finding.Key(), e.At)
+	finding := b.finding(e.At)
+	r.ID = incidentID(b.Class, finding.Key(), e.At)
+	r.Class = b.Class
 	r.Findings = []Finding{finding}
 	r.Service = b.Service
 	r.Severity, r.Peak, r.Rule = b.Severity, b.Severity, b.Rule
 	r.BreachBegan, r.ImpactStartedAt = b.BreachBegan, b.ImpactStartedAt
 	r.OpenedAt, r.DetectedAt, r.Floor = e.At, e.RecordedAt, e.At
-	r.Follows = b.Follows
+	r.Follows, r.Normal, r.NextUpdateAt = b.Follows, b.Normal, b.NextUpdateAt
 	r.owe(CauseOpened)
+}
+
+// finding is what the event adds to an incident.
+func (b Opened) finding(at time.Time) Finding {
+	f := Finding{Runbook: b.Runbook, Name: b.Name, Group: b.Group, Class: b.Class, Frozen: b.Frozen, FiredAt: at}
+	f.breach(b.Breaches)
+	return f
+}
+
+// apply leaves the severity to the raise that follows, and whether its owner was called already to whoever knows the
+// owners' names.
+func (b FindingJoined) apply(r *Record, e Event) {
+	r.Findings = append(r.Findings, Opened(b).finding(e.At))
+	r.BreachBegan, r.ImpactStartedAt = earlier(r.BreachBegan, b.BreachBegan), earlier(r.ImpactStartedAt, b.ImpactStartedAt)
+	r.JoinedAt = e.At
+	r.Hold, r.MitigatedAt = nil, time.Time{}
+	r.owe(CauseJoined)
+}
+
+// apply takes a person's word for every finding of the incident: it is their home again.
+func (b Reopened) apply(r *Record, e Event) {
+	if f := r.finding(b.Name); f != nil {
+		f.Runbook, f.Frozen, f.Cleared, f.FiredAt = b.Runbook, b.Frozen, false, e.At
+		f.breach(b.Breaches)
+		r.decided(e.At)
+	}
+	if b.Name == "" {
+		for i := range r.Findings {
+			r.Findings[i].FiredAt = e.At
+		}
+	}
+	r.ReopenedAt, r.Floor = e.At, e.At
+	r.ResolvedAt, r.DismissedAt, r.ImpactEndedAt, r.MitigatedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	r.RecoveryBegan, r.OverdueSince, r.NextUpdateAt = time.Time{}, time.Time{}, b.NextUpdateAt
+	r.Acknowledged, r.Pin, r.Hold, r.Blind, r.Dismissal, r.Unverified = nil, nil, nil, nil, nil, false
+	for i := range r.Actions {
+		r.Actions[i].Acted = false
+	}
+	r.setSeverity(b.Severity, b.Rule)
+	r.owe(CauseReopened)
+}
+
+// setSeverity moves the severity, and the peak up with it.
+func (r *Record) setSeverity(to runbook.Severity, rule string) {
+	r.Severity, r.Rule = to, rule
+	if to.Worse(r.Peak) {
+		r.Peak = to
+	}
 }
 
 func (b BreachJoined) apply(r *Record, _ Event) {
@@ -71,37 +130,131 @@ func (b TriggerCleared) apply(r *Record, e Event) {
 	}
 }
 
-func (b Relapsed) apply(r *Record, _ Event) {
+func (b Relapsed) apply(r *Record, e Event) {
 	if f := r.finding(b.Runbook); f != nil {
-		f.Cleared = false
+		f.Cleared, f.FiredAt = false, e.At
 		f.breach(b.Breaches)
 	}
 	r.Hold = nil
 	r.MitigatedAt = time.Time{}
+	r.NextUpdateAt = b.NextUpdateAt
 	r.owe(CauseRelapsed)
 }
 
 func (b SeverityRaised) apply(r *Record, _ Event) {
-	r.Severity, r.Rule = b.To, b.Rule
-	if b.To.Worse(r.Peak) {
-		r.Peak = b.To
-	}
+	r.setSeverity(b.To, b.Rule)
+	r.Pin, r.NextUpdateAt = nil, b.NextUpdateAt
 	r.owe(CauseRaised)
 }
 
+// apply owes a call where a person raised it. A lower one that doesn't page ends whoever is being called.
+func (b SeveritySet) apply(r *Record, _ Event) {
+	raised := b.To.Worse(r.Severity)
+	r.setSeverity(b.To, "")
+	r.Pin, r.NextUpdateAt = nil, b.NextUpdateAt
+	if !b.Until.IsZero() {
+		r.Pin = &Pin{Until: b.Until, Floor: b.Floor}
+	}
+	switch {
+	case raised:
+		r.owe(CauseRaised)
+	case b.EndsRound:
+		r.endKeys()
+	}
+}
+
+func (PinExpired) apply(r *Record, _ Event) { r.Pin = nil }
+
 func (b HoldStarted) apply(r *Record, e Event) {
 	r.Hold = &Hold{Since: e.At}
-	if r.FirstHold.IsZero() {
-		r.FirstHold = e.At
+	r.beginRecovery(e.At)
+}
+
+// beginRecovery notes the first action or hold since (re)opening. What people did by hand may be dated back.
+func (r *Record) beginRecovery(at time.Time) {
+	since := r.openSince()
+	if at.Before(since) {
+		at = since
 	}
+	if r.RecoveryBegan.IsZero() || at.Before(r.RecoveryBegan) {
+		r.RecoveryBegan = at
+	}
+}
+
+// openSince is when the incident was opened, or reopened the last time.
+func (r *Record) openSince() time.Time {
+	if r.ReopenedAt.After(r.OpenedAt) {
+		return r.ReopenedAt
+	}
+	return r.OpenedAt
 }
 
 func (b HoldBroken) apply(r *Record, _ Event) { r.Hold = nil }
 
 func (b Resolved) apply(r *Record, e Event) {
 	r.ResolvedAt, r.ImpactEndedAt = e.At, b.ImpactEndedAt
-	r.Hold, r.Blind, r.Owed = nil, nil, nil
+	r.end(e.At)
+}
+
+func (b Dismissed) apply(r *Record, e Event) {
+	r.DismissedAt = e.At
+	r.Dismissal = &Dismissal{By: e.Actor, Reason: b.Reason, Text: b.Text, DuplicateOf: b.DuplicateOf, Severity: b.Severity}
+	r.end(e.At)
+}
+
+// end stops every clock, and what is still asked for or in flight is waited for no longer.
+func (r *Record) end(at time.Time) {
+	for i := range r.Actions {
+		if a := &r.Actions[i]; a.Requested() || a.InFlight() {
+			a.FailedAt, a.Why = at, FailedEnded
+		}
+	}
+	r.Hold, r.Blind, r.Pin, r.Owed, r.Held = nil, nil, nil, nil, nil
+	r.NextUpdateAt, r.OverdueSince = time.Time{}, time.Time{}
+	r.endKeys()
+}
+
+// endKeys ends the round and, at every receiver that accepted a page or still may, its key: an ending is sent there.
+func (r *Record) endKeys() {
 	r.stopCalling()
+	for _, receipts := range [][]Receipt{r.Pages, r.Awaited} {
+		for i := range receipts {
+			receipts[i].Ended = true
+		}
+	}
+}
+
+func (b PostmortemSaved) apply(r *Record, _ Event) { r.Postmortem = &b.Postmortem }
+
+func (Closed) apply(r *Record, e Event) { r.ClosedAt = e.At }
+
+func (b TriageAnswered) apply(r *Record, e Event) {
+	if r.Triage == nil {
+		r.Triage = map[int]Answered{}
+	}
+	r.Triage[b.N] = Answered{Answer: b.Answer, Text: b.Text, By: e.Actor, At: e.At}
+}
+
+// apply stops a round that called for nothing but this update.
+func (b UpdatePosted) apply(r *Record, e Event) {
+	r.Updates = append(r.Updates, Update{At: e.At, By: e.Actor, Audience: b.Audience, Text: b.Text})
+	if !r.Open() {
+		return
+	}
+	r.NextUpdateAt, r.OverdueSince = b.NextUpdateAt, time.Time{}
+	overdue := func(cause string) bool { return cause == CauseOverdue }
+	r.Owed, r.Held = slices.DeleteFunc(r.Owed, overdue), slices.DeleteFunc(r.Held, overdue)
+	if r.Round != nil && !slices.ContainsFunc(r.Round.Causes, func(cause string) bool { return !overdue(cause) }) {
+		r.stopCalling()
+	}
+}
+
+func (b UpdateOverdue) apply(r *Record, _ Event) {
+	r.NextUpdateAt = b.NextUpdateAt
+	if r.OverdueSince.IsZero() {
+		r.OverdueSince = b.Due
+	}
+	r.owe(CauseOverdue)
 }
 
 func (b WentBlind) apply(r *Record, _ Event) {
@@ -112,121 +265,13 @@ func (b WentBlind) apply(r *Record, _ Event) {
 // apply drops the cause with the blindness: nobody is woken for one that is over.
 func (b SightBack) apply(r *Record, _ Event) {
 	r.Blind = nil
-	r.Owed = slices.DeleteFunc(r.Owed, func(cause string) bool { return cause == CauseBlind })
+	blind := func(cause string) bool { return cause == CauseBlind }
+	r.Owed, r.Held = slices.DeleteFunc(r.Owed, blind), slices.DeleteFunc(r.Held, blind)
 }
 
 func (b Unverified) apply(r *Record, _ Event) {
 	r.Unverified = true
 	r.owe(CauseUnverified)
-}
-
-func (b Paged) apply(r *Record, e Event) {
-	if r.Round == nil || r.Round.N != b.Round {
-		r.Round = &Round{N: b.Round, Key: b.Key, Causes: b.Causes, Severity: b.Severity, StartedAt: e.At}
-	}
-	r.Round.Step, r.Round.Pass, r.Round.NextAt = b.Step, b.Pass, b.NextAt
-	r.Round.Receivers, r.Round.Failed = b.Receivers, nil
-	r.Round.Calling = true
-	r.Round.Reached = max(r.Round.Reached, b.Step)
-	r.Reached = max(r.Reached, b.Step)
-	for _, role := range b.Roles {
-		if !slices.Contains(r.Round.Called, role) {
-			r.Round.Called = append(r.Round.Called, role)
-		}
-	}
-	r.Owed = nil
-	for _, receiver := range b.Receivers {
-		r.Awaited = append(r.Awaited, Receipt{Receiver: receiver, Round: b.Round, Key: r.Round.Key,
-			Severity: r.Round.Severity, StartedAt: r.Round.StartedAt})
-	}
-}
-
-func (b PageDelivered) apply(r *Record, e Event) {
-	if r.PagedAt.IsZero() {
-		r.PagedAt = e.At
-	}
-	if awaited := find(r.Awaited, b.Receiver, b.Round); awaited != nil {
-		if find(r.Pages, b.Receiver, b.Round) == nil {
-			r.Pages = append(r.Pages, *awaited)
-		}
-		r.stopAwaiting(b.Receiver, b.Round)
-	}
-	for i := range r.Pages {
-		if r.Pages[i].Receiver == b.Receiver && r.Pages[i].Key == b.Ended {
-			r.Pages[i].Ended = true
-		}
-	}
-	if r.Round != nil && r.Round.N == b.Round {
-		taken := func(name string) bool { return name == b.Receiver }
-		r.Round.Failed = slices.DeleteFunc(r.Round.Failed, taken)
-		r.Round.Untaken = slices.DeleteFunc(r.Round.Untaken, taken)
-	}
-}
-
-func (b PageFailed) apply(r *Record, _ Event) {
-	if b.Permanent {
-		r.stopAwaiting(b.Receiver, b.Round)
-	}
-	round := r.Round
-	if round != nil && round.N == b.Round && !b.NotSent && !slices.Contains(round.Untaken, b.Receiver) {
-		round.Untaken = append(round.Untaken, b.Receiver)
-	}
-	if b.Awaited {
-		return
-	}
-	present := round != nil && round.N == b.Round && round.Step == b.Step && slices.Contains(round.Receivers, b.Receiver)
-	if present && !b.NotSent && !slices.Contains(round.Failed, b.Receiver) {
-		round.Failed = append(round.Failed, b.Receiver)
-	}
-}
-
-// apply stops the round that is named and no other one: an old button doesn't silence a new call.
-func (b Acknowledged) apply(r *Record, e Event) {
-	r.Acknowledged = &Acknowledgement{By: e.Actor, At: e.At}
-	if r.AcknowledgedAt.IsZero() {
-		r.AcknowledgedAt = e.At
-	}
-	if b.Round == r.presentRound() {
-		r.Owed = nil
-		r.stopCalling()
-	}
-}
-
-func (b Unacknowledged) apply(r *Record, _ Event) {
-	r.Acknowledged = nil
-	r.owe(CauseUnacknowledged)
-}
-
-// owe notes a cause for paging. Whether the severity pages is asked when it is taken up, by the settings in force
-// then, so a cause under a severity that doesn't page waits for one that does.
-func (r *Record) owe(cause string) {
-	if !slices.Contains(r.Owed, cause) {
-		r.Owed = append(r.Owed, cause)
-	}
-}
-
-func (r *Record) stopCalling() {
-	if r.Round != nil {
-		r.Round.Calling, r.Round.NextAt = false, time.Time{}
-	}
-}
-
-// stopAwaiting forgets one page of a round: a receiver that is called again and again is awaited as often.
-func (r *Record) stopAwaiting(receiver string, round int) {
-	at := slices.IndexFunc(r.Awaited, func(receipt Receipt) bool {
-		return receipt.Receiver == receiver && receipt.Round == round
-	})
-	if at >= 0 {
-		r.Awaited = slices.Delete(r.Awaited, at, at+1)
-	}
-}
-
-// presentRound is the number of the last round, 0 for none.
-func (r *Record) presentRound() int {
-	if r.Round == nil {
-		return 0
-	}
-	return r.Round.N
 }
 
 func (r *Record) finding(runbook string) *Finding {
@@ -256,15 +301,6 @@ func (f *Finding) breach(breaches []Breach) {
 // name tells a condition and a segment of it from all others of the finding.
 func (b *Breach) name() string { return b.Condition + " " + b.Segment.String() }
 
-func find(receipts []Receipt, receiver string, round int) *Receipt {
-	for i := range receipts {
-		if receipts[i].Receiver == receiver && receipts[i].Round == round {
-			return &receipts[i]
-		}
-	}
-	return nil
-}
-
 // clone copies the record so deep that apply on the copy leaves the original as it was. Snapshots are shared: nobody
 // changes them.
 func (r *Record) clone() *Record {
@@ -274,10 +310,15 @@ func (r *Record) clone() *Record {
 		c.Findings[i].Breaches = slices.Clone(r.Findings[i].Breaches)
 		c.Findings[i].Fired = slices.Clone(r.Findings[i].Fired)
 	}
+	c.Actions, c.Updates, c.Triage, c.Held = slices.Clone(r.Actions), slices.Clone(r.Updates), maps.Clone(r.Triage), slices.Clone(r.Held)
+	for i := range c.Actions {
+		c.Actions[i].Approvers = slices.Clone(r.Actions[i].Approvers)
+	}
+	c.Pin = copied(r.Pin)
 	c.Acknowledged, c.Hold, c.Blind, c.Round = copied(r.Acknowledged), copied(r.Hold), copied(r.Blind), copied(r.Round)
 	if c.Round != nil {
 		c.Round.Failed, c.Round.Called = slices.Clone(r.Round.Failed), slices.Clone(r.Round.Called)
-		c.Round.Untaken = slices.Clone(r.Round.Untaken)
+		c.Round.Untaken, c.Round.ByRole = slices.Clone(r.Round.Untaken), maps.Clone(r.Round.ByRole)
 	}
 	c.Owed, c.Pages, c.Awaited = slices.Clone(r.Owed), slices.Clone(r.Pages), slices.Clone(r.Awaited)
 	return &c

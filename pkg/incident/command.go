@@ -2,40 +2,23 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Command is what a person asks of an incident: Acknowledge, Unacknowledge or Note.
+// Command is what a person, or a receiver in a person's name, asks of an incident. The types of the files command_*.go
+// are all there are; what is taken in which state is one table, takenIn.
 type Command interface {
 	// Actor is who asks.
 	Actor() string
-	// run decides the command on an incident; it changes nothing where nothing is left to do.
+	// called is the command's name for people.
+	called() string
+	// run decides the command on an incident whose state takes it; it changes nothing where nothing is left to do.
 	run(d *decision) error
 }
 
-// Acknowledge takes the incident and stops whoever is being called. Another person's acknowledge is the hand-over.
-type Acknowledge struct {
-	By  string
-	Via string // api, command
-}
-
-// Unacknowledge gives the incident back: people are called again.
-type Unacknowledge struct{ By string }
-
-// Note adds a person's words to the timeline, whatever the state.
-type Note struct{ By, Text string }
-
-// Actor implements Command.
-func (c Acknowledge) Actor() string { return c.By }
-
-// Actor implements Command.
-func (c Unacknowledge) Actor() string { return c.By }
-
-// Actor implements Command.
-func (c Note) Actor() string { return c.By }
-
-// Refusal says why a command can't be done in the incident's state, and what can.
+// Refusal says why something can't be done as things stand, and what can.
 type Refusal struct {
 	Reason  string
 	Allowed string
@@ -48,7 +31,10 @@ func (r *Refusal) Error() string { return r.Reason + "; " + r.Allowed }
 // It is pure; seed tells the command from every other one, and makes the ids of its events.
 func DecideCommand(r *Record, c Command, p Policy, now time.Time, seed string) ([]Event, error) {
 	if strings.TrimSpace(c.Actor()) == "" {
-		return nil, &Refusal{Reason: "nobody is named", Allowed: "a command says who gives it"}
+		return nil, &Refusal{"nobody is named", "a command says who gives it"}
+	}
+	if err := taken(r, c); err != nil {
+		return nil, err
 	}
 	d := newDecision(r, p, now)
 	d.actor, d.seed = c.Actor(), seed
@@ -58,52 +44,87 @@ func DecideCommand(r *Record, c Command, p Policy, now time.Time, seed string) (
 	return d.events, nil
 }
 
-func (c Acknowledge) run(d *decision) error {
-	r := d.record
-	if err := needsOpen(r); err != nil {
-		return err
+// chapter is what counts of a state for what is taken.
+type chapter string
+
+const (
+	inOpen      chapter = "open"
+	inResolved  chapter = chapter(ResolvedState)
+	inClosed    chapter = chapter(ClosedState)
+	inDismissed chapter = chapter(DismissedState)
+)
+
+// chapter gives that of the record, and since when it has been in it.
+func (r *Record) chapter() (chapter, time.Time) {
+	switch r.State() {
+	case ResolvedState:
+		return inResolved, r.ResolvedAt
+	case ClosedState:
+		return inClosed, r.ClosedAt
+	case DismissedState:
+		return inDismissed, r.DismissedAt
+	default:
+		return inOpen, r.openSince()
 	}
-	calling := r.Round != nil && r.Round.Calling
-	if r.Acknowledged != nil && r.Acknowledged.By == c.By && !calling && len(r.Owed) == 0 {
-		return nil
-	}
-	body := Acknowledged{Round: r.presentRound(), Via: c.Via}
-	if r.Acknowledged != nil && r.Acknowledged.By != c.By {
-		body.From = r.Acknowledged.By
-	}
-	d.add(body, "")
-	return nil
 }
 
-func (c Unacknowledge) run(d *decision) error {
-	if err := needsOpen(d.record); err != nil {
-		return err
-	}
-	if d.record.Acknowledged == nil {
-		return nil
-	}
-	d.add(Unacknowledged{}, "")
-	d.actor = Daemon
-	d.page()
-	return nil
+// takenIn is where each command is taken.
+var takenIn = []struct {
+	command  string
+	chapters []chapter
+}{
+	{Acknowledge{}.called(), []chapter{inOpen}},
+	{Unacknowledge{}.called(), []chapter{inOpen}},
+	{Note{}.called(), []chapter{inOpen, inResolved, inClosed, inDismissed}},
+	{AnswerItem{}.called(), []chapter{inOpen, inResolved}},
+	{PostUpdate{}.called(), []chapter{inOpen, inResolved}},
+	{Request{}.called(), []chapter{inOpen}},
+	{Approve{}.called(), []chapter{inOpen}},
+	{RolledBack{}.called(), []chapter{inOpen}},
+	{Mitigate{}.called(), []chapter{inOpen}},
+	{SetSeverity{}.called(), []chapter{inOpen}},
+	{Dismiss{}.called(), []chapter{inOpen, inResolved}},
+	{Reopen{}.called(), []chapter{inResolved, inDismissed}},
+	{SavePostmortem{}.called(), []chapter{inOpen, inResolved, inClosed}},
+	{Close{}.called(), []chapter{inResolved, inClosed}},
 }
 
-func (c Note) run(d *decision) error {
-	if strings.TrimSpace(c.Text) == "" {
-		return &Refusal{Reason: "a note has no text", Allowed: "write what should be remembered"}
+// takenOnSelf are the commands that the daemon's own troubles take.
+var takenOnSelf = []string{Acknowledge{}.called(), Unacknowledge{}.called(), Note{}.called()}
+
+// taken refuses a command in a state that doesn't take it, with what that state takes.
+func taken(r *Record, c Command) error {
+	if r.Class == Self && !slices.Contains(takenOnSelf, c.called()) {
+		return &Refusal{"a trouble of the daemon's own ends by itself, when it is over", list(takenOnSelf) + " are taken"}
 	}
-	d.add(Noted{Text: c.Text}, "")
-	return nil
+	now, since := r.chapter()
+	var others []string
+	for _, row := range takenIn {
+		if !slices.Contains(row.chapters, now) {
+			continue
+		}
+		if row.command == c.called() {
+			return nil
+		}
+		others = append(others, row.command)
+	}
+	instead := list(others) + " are taken"
+	if now == inOpen {
+		instead = takenLater[c.called()]
+	}
+	return &Refusal{fmt.Sprintf("%s is %s since %s", r, now, since.UTC().Format("2006-01-02 15:04 UTC")), instead}
 }
 
-func needsOpen(r *Record) error {
-	if r.Open() {
-		return nil
+// takenLater says when an open incident takes what it doesn't take yet.
+var takenLater = map[string]string{
+	Reopen{}.called(): "only what was resolved or dismissed can be reopened",
+	Close{}.called():  "it can be closed once it is resolved",
+}
+
+// someText refuses an empty text.
+func someText(text, what, allowed string) error {
+	if strings.TrimSpace(text) == "" {
+		return &Refusal{what, allowed}
 	}
-	state := r.State()
-	since := map[State]time.Time{ResolvedState: r.ResolvedAt, Closed: r.ClosedAt, Dismissed: r.DismissedAt}[state]
-	return &Refusal{
-		Reason:  fmt.Sprintf("%s is %s since %s", r, state, since.UTC().Format("2006-01-02 15:04 UTC")),
-		Allowed: "notes are still taken",
-	}
+	return nil
 }

@@ -96,6 +96,39 @@ func TestWhatATickFinds(t *testing.T) {
 	}
 }
 
+// TestPins plays what the rubric says, tick by tick from 14:10:15, under a pin until 14:11 that a person set when the
+// severity was sev2.
+func TestPins(t *testing.T) {
+	sev := func(s runbook.Severity) FindingObservation {
+		return with(firing(), func(o *FindingObservation) { o.Severity = s })
+	}
+	pinned := Pin{Until: clockTime("14:11"), Floor: runbook.Sev2}
+	for _, test := range []struct {
+		name  string
+		ticks []FindingObservation
+		want  []string
+	}{
+		{"the severity before raises nothing", []FindingObservation{sev(runbook.Sev2), sev(runbook.Sev3)}, nil},
+		{"a worse one ends the pin", []FindingObservation{sev(runbook.Sev1), sev(runbook.Sev1), sev(runbook.Sev1), sev(runbook.Sev1)},
+			[]string{"severity_raised sev4 sev1", "paged raised"}},
+		{"the rubric counts again in the very tick in which it expires", []FindingObservation{sev(runbook.Sev2), sev(runbook.Sev2), sev(runbook.Sev2), sev(runbook.Sev2)},
+			[]string{"pin_expired", "severity_raised sev4 sev2", "paged raised"}},
+		{"if it isn't worse then, the severity stays", []FindingObservation{sev(runbook.Sev2), sev(runbook.Sev2), sev(runbook.Sev2), sev(runbook.Sev4), sev("")},
+			[]string{"pin_expired"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, _ := opening(testPolicy(), runbook.Sev2)
+			r.Severity, r.Pin, r.Acknowledged = runbook.Sev4, &pinned, &Acknowledgement{By: "alice"}
+			r.stopCalling()
+			r, got := tell(r, testPolicy(), false, test.ticks...)
+			sameLines(t, got, test.want)
+			if r.Peak.Worse(r.Severity) != (r.Severity == runbook.Sev4) {
+				t.Errorf("severity %s, peak %s", r.Severity, r.Peak)
+			}
+		})
+	}
+}
+
 func TestMitigatedIsWhenTheTriggerWasClear(t *testing.T) {
 	clear := with(firing(), func(o *FindingObservation) { o.Trigger = triggers.Clear })
 	r, _ := opening(testPolicy(), runbook.Sev2)

@@ -1,6 +1,6 @@
 // Package incident is the record of an incident: events, lifecycle, severity, recovery and rounds of paging.
 //
-// What happens is decided by pure functions: Decide for a tick, Place for a firing without a home, DecideClock for the
+// What happens is decided by pure functions: Decide for a tick, place for a firing without a home, DecideClock for the
 // passing of time, DecideCommand for a person, decideOutcome for what a receiver answered. They return events; apply
 // adds an event to a record, and nothing else changes one. The Desk is the one place that loads, decides, commits, and
 // decides again when somebody else was first.
@@ -36,6 +36,9 @@ type Config struct {
 	// OnEvents is told of events after they were committed, with the record that they add up to, in their order. It must
 	// not wait for the Desk. Nil: nobody is.
 	OnEvents func(*Record, []Event)
+	// OnUnheard is told of an incident that calls and that nobody hears, for its whole ladder has no receiver. It must not
+	// wait for the Desk. Nil: nobody is.
+	OnUnheard func(r *Record)
 	// Live gives what the last tick saw of an open incident; not ok: nothing is known. It must not wait for the Desk.
 	// Nil: nothing ever is.
 	Live func(id string) (live Live, ok bool)
@@ -51,7 +54,12 @@ type Desk struct {
 
 	mutex  sync.Mutex
 	open   map[string]*Record
-	marked time.Time // the last mark of the walk committed here
+	ended  map[string]*Record // those to which something can still happen; nil: they were not read yet
+	marked time.Time          // the last mark of the walk committed here
+
+	logged map[string]bool // kinds of the daemon's own troubles that were logged, for nobody could be told
+
+	silences silences
 }
 
 // NewDesk makes a Desk.
@@ -59,7 +67,10 @@ func NewDesk(config Config) *Desk {
 	if config.OnEvents == nil {
 		config.OnEvents = func(*Record, []Event) {}
 	}
-	d := &Desk{config: config, turn: make(chan struct{}, 1), committed: make(chan struct{}, 1), open: map[string]*Record{}}
+	if config.OnUnheard == nil {
+		config.OnUnheard = func(*Record) {}
+	}
+	d := &Desk{config: config, turn: make(chan struct{}, 1), committed: make(chan struct{}, 1), open: map[string]*Record{}, logged: map[string]bool{}}
 	d.walking.Store(true)
 	return d
 }
@@ -67,8 +78,15 @@ func NewDesk(config Config) *Desk {
 // Committed receives after commits that wrote rows to the outbox; several may be told as one.
 func (d *Desk) Committed() <-chan struct{} { return d.committed }
 
-// Open gives the open incidents, in the order of their opening. The records must not be changed.
+// Open gives the open incidents, in the order of their opening: no drills, and none of the daemon's own troubles. The
+// records must not be changed.
 func (d *Desk) Open(ctx context.Context) ([]*Record, error) {
+	all, err := d.openAll(ctx)
+	return slices.DeleteFunc(all, func(r *Record) bool { return r.Class != Real }), err
+}
+
+// openAll gives every open record, whatever its class, in the order of their opening.
+func (d *Desk) openAll(ctx context.Context) ([]*Record, error) {
 	versions, err := d.config.Store.Versions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the versions of the open incidents: %w", err)
@@ -90,6 +108,9 @@ func (d *Desk) Open(ctx context.Context) ([]*Record, error) {
 			records = append(records, r)
 		}
 	}
+	if err := d.endedElsewhere(ctx, known, fresh); err != nil {
+		return nil, err
+	}
 	d.mutex.Lock()
 	d.open = fresh
 	d.mutex.Unlock()
@@ -102,91 +123,116 @@ func (d *Desk) Open(ctx context.Context) ([]*Record, error) {
 // WalkedTo is the last tick that was decided and marked; zero: none ever.
 func (d *Desk) WalkedTo(ctx context.Context) (time.Time, error) { return d.config.Store.WalkedTo(ctx) }
 
-// Tick decides a tick: every open incident, then what fires without a home. All of it is one commit. A tick may be
-// handed over again.
+// Tick decides a tick: every open incident, those that ended and to which something can still happen, then what fires
+// without a home, and who is paged for all of it. It is one commit. A tick may be handed over again.
 func (d *Desk) Tick(ctx context.Context, tick Tick) error {
 	err := d.decide(ctx, func() (Commit, error) {
-		open, err := d.Open(ctx)
+		policy, now := d.policy(ctx), d.now()
+		policy.Now = now
+		decisions, err := d.decideAll(ctx, tick, policy)
 		if err != nil {
 			return Commit{}, err
 		}
 		commit := Commit{WalkedTo: tick.T.UTC()}
-		policy, now := d.config.Policy(), d.now()
-		policy.Now = now
-		for _, r := range open {
-			observation := tick.Observations[r.ID]
-			if events := Decide(r, observation, policy, tick.T, tick.Walking); len(events) > 0 {
-				commit.Changes = append(commit.Changes, change(r, events, policy, now))
+		for _, one := range decisions {
+			if one.decided && !tick.Walking {
+				one.page()
+			}
+			if len(one.events) > 0 {
+				commit.Changes = append(commit.Changes, change(one.before, one.events, policy, now, one.firings...))
 			}
 		}
-		opened, err := d.place(ctx, tick, open, policy, now)
-		if err != nil {
-			return Commit{}, err
-		}
-		commit.Changes = append(commit.Changes, opened...)
 		return commit, nil
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		d.walking.Store(tick.Walking)
+	case errors.Is(err, ErrFenced):
+		d.forgetEnded()
 	}
 	return err
 }
 
-// place opens an incident for each firing without a home.
-func (d *Desk) place(ctx context.Context, tick Tick, open []*Record, policy Policy, now time.Time) ([]Change, error) {
-	firings, keys := homeless(tick, open)
-	if len(firings) == 0 {
-		return nil, nil
-	}
-	recent, err := d.config.Store.Recent(ctx, keys, tick.T.Add(-followsWithin))
+// decideAll takes every step of a tick but the last one.
+func (d *Desk) decideAll(ctx context.Context, tick Tick, policy Policy) ([]*decision, error) {
+	open, err := d.openAll(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look for earlier incidents of what fires: %w", err)
+		return nil, err
 	}
-	var changes []Change
-	for _, f := range firings {
-		events := Place(f, open, recent, policy, tick.T, tick.Walking)
-		if len(events) == 0 {
+	var decisions []*decision
+	for _, r := range open {
+		observation := tick.Observations[r.ID]
+		switch r.Class {
+		case Self: // no tick looks at the daemon's own troubles
 			continue
+		case Drill:
+			observation = drillObservation(r, tick.T, policy.Interval)
 		}
-		c := change(&Record{}, events, policy, now)
-		c.Record.Findings[0].Snapshot = f.Snapshot
-		changes = append(changes, c)
+		decisions = append(decisions, decideTick(r, observation, policy, tick.T))
 	}
-	return changes, nil
+	ended, err := d.decideEnded(ctx, tick, policy)
+	if err != nil {
+		return nil, err
+	}
+	return d.place(ctx, tick, decisions, ended, policy)
 }
 
-// Clock decides what the passing of time alone brings: escalations that are due. It is called every second.
+// place finds a home for each firing without one, in their order, and gives all decisions of the tick.
+func (d *Desk) place(ctx context.Context, tick Tick, open, ended []*decision, policy Policy) ([]*decision, error) {
+	firings := homeless(tick, open)
+	firings, err := d.unspent(ctx, firings, tick.T)
+	if err != nil || len(firings) == 0 {
+		return slices.Concat(open, ended), err
+	}
+	past, err := d.past(ctx, firings, tick.T, ended, policy)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range firings {
+		one := place(f, open, past, policy, tick.T)
+		if one != nil && !slices.Contains(open, one) {
+			open = append(open, one)
+			ended = slices.DeleteFunc(ended, func(other *decision) bool { return other == one })
+		}
+	}
+	return slices.Concat(open, ended), nil
+}
+
+// Clock decides what the passing of time alone brings: escalations that are due, and rounds for what is owed. It is called
+// every second.
 func (d *Desk) Clock(ctx context.Context) error {
-	return d.decide(ctx, func() (Commit, error) {
-		open, err := d.Open(ctx)
-		if err != nil {
-			return Commit{}, err
-		}
-		var commit Commit
-		policy, now := d.config.Policy(), d.now()
-		for _, r := range open {
-			if events := DecideClock(r, policy, now, d.walking.Load()); len(events) > 0 {
-				commit.Changes = append(commit.Changes, change(r, events, policy, now))
-			}
-		}
-		return commit, nil
+	return d.decideEach(ctx, func(r *Record, policy Policy, now time.Time) []Event {
+		walking := d.walking.Load() && r.Class != Self // no tick owes anything to those
+		return DecideClock(r, policy, now, walking)
 	})
 }
 
 // Gap notes on every open incident that the ticks between were not decided at all, for they lie too far back.
 func (d *Desk) Gap(ctx context.Context, from, to time.Time) error {
+	return d.decideEach(ctx, func(r *Record, policy Policy, now time.Time) []Event {
+		if r.Class == Self {
+			return nil
+		}
+		decision := newDecision(r, policy, now)
+		decision.seed = from.UTC().Format(time.RFC3339Nano) + "/" + to.UTC().Format(time.RFC3339Nano)
+		decision.add(GapNoted{From: from.UTC(), To: to.UTC()}, "")
+		return decision.events
+	})
+}
+
+// decideEach commits what is decided on each open record, whatever its class.
+func (d *Desk) decideEach(ctx context.Context, decision func(*Record, Policy, time.Time) []Event) error {
 	return d.decide(ctx, func() (Commit, error) {
-		open, err := d.Open(ctx)
+		open, err := d.openAll(ctx)
 		if err != nil {
 			return Commit{}, err
 		}
 		var commit Commit
-		policy, now := d.config.Policy(), d.now()
+		policy, now := d.policy(ctx), d.now()
 		for _, r := range open {
-			decision := newDecision(r, policy, now)
-			decision.seed = from.UTC().Format(time.RFC3339Nano) + "/" + to.UTC().Format(time.RFC3339Nano)
-			decision.add(GapNoted{From: from.UTC(), To: to.UTC()}, "")
-			commit.Changes = append(commit.Changes, change(r, decision.events, policy, now))
+			if events := decision(r, policy, now); len(events) > 0 {
+				commit.Changes = append(commit.Changes, change(r, events, policy, now))
+			}
 		}
 		return commit, nil
 	})
@@ -202,7 +248,7 @@ func (d *Desk) View(ctx context.Context, ref string) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("read the events of %s: %w", r, err)
 	}
-	return d.view(r, events, d.config.Policy(), d.now()), nil
+	return d.view(r, events, d.policy(ctx), d.now()), nil
 }
 
 // view is that of a record with what the last tick saw of it.
@@ -222,7 +268,7 @@ func (d *Desk) List(ctx context.Context, filter Filter) (views []View, next stri
 	if err != nil {
 		return nil, "", fmt.Errorf("list incidents: %w", err)
 	}
-	policy, now := d.config.Policy(), d.now()
+	policy, now := d.policy(ctx), d.now()
 	for _, r := range records {
 		views = append(views, d.view(r, nil, policy, now))
 	}
@@ -308,6 +354,7 @@ func (d *Desk) remember(ctx context.Context, c Change) *Record {
 	} else {
 		delete(d.open, record.ID)
 	}
+	d.keepEnded(record)
 	return record
 }
 
@@ -317,6 +364,7 @@ func (d *Desk) unheard(r *Record, events []Event) {
 		if paged, ok := e.Body.(Paged); ok && len(paged.Receivers) == 0 {
 			d.config.Log.Error("nobody in the whole ladder has a receiver: an incident calls and nobody hears it",
 				zap.Int64("incident", r.Number), zap.String("runbook", r.Findings[0].Name), zap.Strings("roles", paged.Skipped))
+			d.config.OnUnheard(r)
 		}
 	}
 }
@@ -324,29 +372,32 @@ func (d *Desk) unheard(r *Record, events []Event) {
 // now is the clock in what every store keeps: UTC, to the microsecond.
 func (d *Desk) now() time.Time { return d.config.Now().UTC().Truncate(time.Microsecond) }
 
-// change is what events make of a record, with what must be sent because of them.
-func change(r *Record, events []Event, p Policy, now time.Time) Change {
+// change is what events make of a record, with what must be sent because of them. firings are those that gave it a
+// finding, or a newer runbook.
+func change(r *Record, events []Event, p Policy, now time.Time, firings ...Firing) Change {
 	record := r.clone()
 	for i := range events {
 		events[i].RecordedAt = now
 		apply(record, events[i])
 	}
-	return Change{Before: r.Version, Record: record, Events: events, Deliveries: deliveriesOf(record, events, p)}
+	for _, f := range firings {
+		record.take(f)
+	}
+	return Change{Before: r.Version, Record: record, Events: events, Deliveries: deliveriesOf(r, record, events, p)}
 }
 
-// homeless gives the firings that no open incident holds, each finding once, those whose harm began earliest first,
-// and their findings' keys.
-func homeless(tick Tick, open []*Record) ([]Firing, []string) {
+// homeless gives the firings that no open incident holds, each finding once, those whose harm began earliest first.
+func homeless(tick Tick, open []*decision) []Firing {
 	var firings []Firing
-	var keys []string
+	known := map[string]bool{}
 	for _, f := range tick.Firings {
-		key := FindingKey(f.Snapshot.Runbook.Name, f.Group)
-		held := slices.ContainsFunc(open, func(r *Record) bool { return r.holds(key) })
-		if held || slices.Contains(keys, key) {
+		key := f.key()
+		held := slices.ContainsFunc(open, func(d *decision) bool { return d.record.holds(key) })
+		if held || known[key] {
 			continue
 		}
-		firings, keys = append(firings, f), append(keys, key)
+		firings, known[key] = append(firings, f), true
 	}
 	slices.SortStableFunc(firings, func(a, b Firing) int { return a.compare(b, tick.T) })
-	return firings, keys
+	return firings
 }

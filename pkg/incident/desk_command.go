@@ -36,15 +36,15 @@ func (d *Desk) Command(ctx context.Context, ref string, command Command, once Id
 		if answered, err := d.answered(ctx, once, &view); err != nil || answered {
 			return Commit{}, err
 		}
-		r, err := d.config.Store.Load(ctx, ref)
+		r, history, err := d.load(ctx, ref)
 		if err != nil {
-			return Commit{}, fmt.Errorf("load incident: %w", err)
+			return Commit{}, err
 		}
-		history, err := d.config.Store.Events(ctx, r.ID, 0, 0)
+		command, err := d.lookUp(ctx, r, command)
 		if err != nil {
-			return Commit{}, fmt.Errorf("read the events of %s: %w", r, err)
+			return Commit{}, err
 		}
-		policy, now := d.config.Policy(), d.now()
+		policy, now := d.policy(ctx), d.now()
 		events, err := DecideCommand(r, command, policy, now, seed)
 		if err != nil {
 			return Commit{}, err
@@ -60,6 +60,55 @@ func (d *Desk) Command(ctx context.Context, ref string, command Command, once Id
 		return commit, err
 	})
 	return view, err
+}
+
+// lookUp fills in what a command must know of other incidents.
+func (d *Desk) lookUp(ctx context.Context, r *Record, command Command) (Command, error) {
+	switch c := command.(type) {
+	case Dismiss:
+		if c.DuplicateOf == "" {
+			return c, nil
+		}
+		other, err := d.config.Store.Load(ctx, c.DuplicateOf)
+		if errors.Is(err, ErrNotFound) || err == nil && other.Class != Real {
+			return nil, &Refusal{fmt.Sprintf("there is no incident %s", c.DuplicateOf), "name the one that this is a duplicate of"}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load incident: %w", err)
+		}
+		c.DuplicateOf = other.ID
+		return c, nil
+	case Reopen:
+		open, err := d.openAll(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.elsewhere = ""
+		for _, other := range open {
+			stands := func(f Finding) bool { return other.holds(f.Key()) }
+			if slices.ContainsFunc(r.Findings, stands) {
+				c.elsewhere = other.String()
+			}
+		}
+		return c, nil
+	}
+	return command, nil
+}
+
+// Action decides and commits what became of an action; ref is the incident's id or number. What is told twice is one.
+func (d *Desk) Action(ctx context.Context, ref string, outcome ActionOutcome) error {
+	return d.decide(ctx, func() (Commit, error) {
+		r, err := d.config.Store.Load(ctx, ref)
+		if err != nil {
+			return Commit{}, fmt.Errorf("load incident: %w", err)
+		}
+		policy, now := d.policy(ctx), d.now()
+		events, err := DecideAction(r, outcome, policy, now)
+		if err != nil || len(events) == 0 {
+			return Commit{}, err
+		}
+		return Commit{Changes: []Change{change(r, events, policy, now)}}, nil
+	})
 }
 
 // answered gives the first answer of a write under the key, if there was one.

@@ -69,6 +69,9 @@ func TestTwoEqualCommandsAtOnceHaveOneEffect(t *testing.T) {
 		kind    string
 	}{
 		{"the same acknowledge", Acknowledge{By: "alice"}, Idempotency{}, "acknowledged"},
+		{"the same dismissal under one key", Dismiss{By: "alice", Reason: FalseAlarm}, Idempotency{Key: "key", RequestHash: "hash"}, "dismissed"},
+		{"the same severity", SetSeverity{By: "alice", To: "sev1"}, Idempotency{}, "severity_set"},
+		{"the same deed", Mitigate{By: "alice", Title: "cache"}, Idempotency{}, "mitigated"},
 		{"the same note under one key", Note{By: "alice", Text: "looking"}, Idempotency{Key: "key", RequestHash: "hash"}, "noted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -222,6 +225,7 @@ func TestWhatFiresAgainAfterItsIncidentEnded(t *testing.T) {
 		}
 	}
 	w := newWorld(t, clockTime("13:58"), again("15:00"))
+	w.snapshot.Runbook.ReopenWithin = 10 * time.Minute
 	w.live(clockTime("14:09"), clockTime("15:01"))
 	records, _, err := w.store.List(t.Context(), Filter{})
 	if err != nil || len(records) != 2 || records[0].Follows != records[1].ID || !records[0].OpenedAt.Equal(clockTime("15:00")) {
@@ -229,7 +233,7 @@ func TestWhatFiresAgainAfterItsIncidentEnded(t *testing.T) {
 	}
 	t.Run("after more than a week it follows nothing", func(t *testing.T) {
 		f := Firing{Snapshot: w.snapshot, Group: groupOfBot, Breaches: fires.Breaches}
-		events := Place(f, nil, records[1:], w.policy, records[1].ResolvedAt.Add(followsWithin+interval), false)
+		events := placed(f, records[1:], w.policy, records[1].ResolvedAt.Add(followsWithin+interval))
 		if follows := events[0].Body.(Opened).Follows; follows != "" {
 			t.Errorf("follows %s, want nothing", follows)
 		}
@@ -353,5 +357,61 @@ func TestAnIncidentThatWasNotLookedAtIsLeftAlone(t *testing.T) {
 		if e.Body.Kind() != "trigger_cleared" {
 			t.Errorf("%s on another hold's progress", e.Body.Kind())
 		}
+	}
+}
+
+func TestADuplicateNamesAnIncidentThatThereIs(t *testing.T) {
+	w := opened(t)
+	of := func(ref string) Command { return Dismiss{By: "alice", Reason: Duplicate, DuplicateOf: ref} }
+	_, err := w.desk.Command(t.Context(), "#1", of("#7"), Idempotency{})
+	mustRefuse(t, err, "there is no incident #7")
+	_, err = w.desk.Command(t.Context(), "#1", of("1"), Idempotency{})
+	mustRefuse(t, err, "is no duplicate of itself")
+	other := openIncident(Firing{Snapshot: w.snapshot, Hash: "hash", Service: "other"}, nil, w.policy, w.now)
+	c := change(&Record{}, other.events, w.policy, w.now, other.firings...)
+	if err := w.store.Commit(t.Context(), Commit{Changes: []Change{c}}); err != nil {
+		t.Fatal(err)
+	}
+	w.command(of("#2"))
+	if got := w.record().Dismissal.DuplicateOf; got != c.Record.ID {
+		t.Errorf("a duplicate of %q, want the id of #2", got)
+	}
+}
+
+func TestWhatStandsInAnotherIncidentIsNotReopened(t *testing.T) {
+	w := opened(t)
+	w.command(Dismiss{By: "alice", Reason: FalseAlarm})
+	w.now = w.now.Add(time.Minute)
+	other := openIncident(Firing{Snapshot: w.snapshot, Hash: "hash", Group: groupOfBot, Service: "support-bot"}, nil, w.policy, w.now)
+	c := change(&Record{}, other.events, w.policy, w.now, other.firings...)
+	if err := w.store.Commit(t.Context(), Commit{Changes: []Change{c}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.desk.Command(t.Context(), "#1", Reopen{By: "bob"}, Idempotency{})
+	mustRefuse(t, err, "stands in incident #2 by now")
+	if _, err := w.desk.Command(t.Context(), "#2", Dismiss{By: "alice", Reason: FalseAlarm}, Idempotency{}); err != nil {
+		t.Fatal(err)
+	}
+	w.command(Reopen{By: "bob"})
+	if r := w.record(); !r.Open() || !r.calling() {
+		t.Errorf("reopened: %+v", r)
+	}
+}
+
+func TestWhatTheActionRunnerTellsIsCommitted(t *testing.T) {
+	w := opened(t)
+	w.policy.Actions = ActionsEnabled
+	w.snapshot.Runbook = commandedRunbook().Runbook
+	w.command(Request{By: "alice", Step: "prompt"})
+	for _, o := range []ActionOutcome{{Action: "1", What: ActionBegan}, {Action: "1", What: ActionSet}, {Action: "1", What: ActionSet}} {
+		if err := w.desk.Action(t.Context(), "#1", o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.timeline("action_started", "action_done", "action_effective"); len(got) != 3 {
+		t.Errorf("timeline %v", got)
+	}
+	if r := w.record(); r.State() != Mitigating {
+		t.Errorf("state %s", r.State())
 	}
 }

@@ -60,6 +60,27 @@ type Opened struct {
 	BlastRadius     *float64          `json:",omitempty"` // share of traffic in segments that breach; nil: unknown
 	Phase           time.Duration     `json:",omitempty"` // of the evaluation times
 	Follows         string            // id of the incident that this finding stood in before, if that ended within 7 days
+
+	Normal       *float64  `json:",omitempty"` // events a second of the service's traffic in the hour before impact; nil: unknown
+	NextUpdateAt time.Time `json:",omitzero"`  // zero: the severity asks for no updates
+	Class        Class     `json:",omitempty"`
+}
+
+// FindingJoined adds the finding of another runbook on the same service. What is of the incident as a whole (Follows,
+// Normal, Class, NextUpdateAt) stays empty.
+type FindingJoined Opened
+
+// Reopened makes an ended incident open again, with the runbook in force now.
+type Reopened struct {
+	Runbook      string            `json:",omitempty"` // hash of the finding's snapshot; empty: a person reopened it
+	Name         string            `json:",omitempty"` // of the finding's runbook
+	Group        labels.Labels     `json:",omitzero"`
+	Severity     runbook.Severity  // the worse of the one at its end and of now
+	Rule         string            `json:",omitempty"`
+	Reason       string            `json:",omitempty"` // of a person
+	Breaches     []Breach          `json:",omitempty"`
+	Frozen       []triggers.Frozen `json:",omitempty"`
+	NextUpdateAt time.Time         `json:",omitzero"`
 }
 
 // BreachJoined adds a condition or a segment that fires, once between two clears.
@@ -73,8 +94,9 @@ type TriggerCleared struct{ Runbook string }
 
 // Relapsed says that a trigger fires again while its incident is open.
 type Relapsed struct {
-	Runbook  string
-	Breaches []Breach
+	Runbook      string
+	Breaches     []Breach
+	NextUpdateAt time.Time `json:",omitzero"`
 }
 
 // SeverityRaised follows the rubric up.
@@ -82,7 +104,22 @@ type SeverityRaised struct {
 	From, To runbook.Severity
 	Rule     string
 	Breaches []Breach `json:",omitempty"` // what fires at this tick, with the values that raise it
+
+	NextUpdateAt time.Time `json:",omitzero"` // the earlier of the one that stood and of the first update at To
 }
+
+// SeveritySet is a person's word. A lower severity is pinned: until then only a rubric worse than Floor raises it.
+type SeveritySet struct {
+	From, To     runbook.Severity
+	Reason       string
+	Until        time.Time        `json:",omitzero"`  // of the pin; zero: it was raised, and there is none
+	Floor        runbook.Severity `json:",omitempty"` // of the pin: the severity before the first lowering
+	EndsRound    bool             `json:",omitempty"` // the lower one calls nobody: the round and its key end
+	NextUpdateAt time.Time        `json:",omitzero"`
+}
+
+// PinExpired says that the rubric counts again.
+type PinExpired struct{}
 
 // HoldStarted begins the watch over key, safety and business.
 type HoldStarted struct{}
@@ -91,7 +128,8 @@ type HoldStarted struct{}
 const (
 	HoldMissed = "missed" // a band was out more often than its at_least allows
 	HoldFires  = "fires"  // the trigger fires again
-	HoldBlind  = "blind"  // its data were missing for longer than the hold lasts
+	HoldBlind  = "blind"  // its data, or the service's traffic, were missing for longer than the hold lasts
+	HoldPooled = "pooled" // the pooled counts of the whole hold are out of band, though single points are not
 )
 
 // HoldBroken ends a hold before its time.
@@ -115,65 +153,6 @@ type SightBack struct{}
 
 // Unverified says that recovery.timeout passed without a verified recovery.
 type Unverified struct{}
-
-// Causes for a round of paging.
-const (
-	CauseOpened         = "opened"
-	CauseRaised         = "raised"
-	CauseRelapsed       = "relapsed"
-	CauseUnverified     = "unverified"
-	CauseBlind          = "blind"
-	CauseUnacknowledged = "unacknowledged"
-)
-
-// Paged calls the roles of a step of a round.
-type Paged struct {
-	Round     int
-	Key       string   // the round's dedup key
-	Causes    []string `json:",omitempty"` // of a new round; none for an escalation
-	Step      int
-	Pass      int
-	Severity  runbook.Severity // of the round: it stays what it was when the round began
-	Roles     []string
-	Receivers []string
-	Skipped   []string  `json:",omitempty"` // roles passed over, for they have no receiver
-	NextAt    time.Time // when the next step is called
-	EndsRound int       `json:",omitempty"` // the round before, whose key ends at each receiver that accepts this page
-}
-
-// PageDelivered says that a receiver accepted a page.
-type PageDelivered struct {
-	Round, Step int
-	Receiver    string
-	Receipt     string `json:",omitempty"`
-	Ended       string `json:",omitempty"` // the key of an older round that this page ended there
-}
-
-// PageFailed says that a receiver refused a page for good, has not taken it yet, or was not sent it after all.
-type PageFailed struct {
-	Round, Step int
-	Receiver    string
-	Cause       string
-	Permanent   bool
-	NotSent     bool `json:",omitempty"` // nobody needed it any more
-	Awaited     bool `json:",omitempty"` // not taken yet, and the ladder still waits for it: told so that people know
-}
-
-// Acknowledged says that a person took the incident; it stops the round that it names.
-type Acknowledged struct {
-	Round int
-	Via   string // api, command
-	From  string `json:",omitempty"` // who had it until then, where that is somebody else
-}
-
-// Unacknowledged gives the incident back.
-type Unacknowledged struct{}
-
-// Noted is a person's note.
-type Noted struct{ Text string }
-
-// GapNoted says that ticks were not decided at all, for they lie too far back.
-type GapNoted struct{ From, To time.Time }
 
 // Unknown is an event of a kind that this release does not know. It is kept and shown, and changes nothing.
 type Unknown struct {
@@ -215,25 +194,16 @@ func (SightBack) Kind() string { return "sight_back" }
 func (Unverified) Kind() string { return "unverified" }
 
 // Kind implements Body.
-func (Paged) Kind() string { return "paged" }
+func (FindingJoined) Kind() string { return "finding_joined" }
 
 // Kind implements Body.
-func (PageDelivered) Kind() string { return "page_delivered" }
+func (Reopened) Kind() string { return "reopened" }
 
 // Kind implements Body.
-func (PageFailed) Kind() string { return "page_failed" }
+func (SeveritySet) Kind() string { return "severity_set" }
 
 // Kind implements Body.
-func (Acknowledged) Kind() string { return "acknowledged" }
-
-// Kind implements Body.
-func (Unacknowledged) Kind() string { return "unacknowledged" }
-
-// Kind implements Body.
-func (Noted) Kind() string { return "noted" }
-
-// Kind implements Body.
-func (GapNoted) Kind() string { return "gap_noted" }
+func (PinExpired) Kind() string { return "pin_expired" }
 
 // Kind implements Body.
 func (u Unknown) Kind() string { return u.Name }

@@ -14,7 +14,7 @@ import (
 func (d *decision) hold(o Observation) {
 	r := d.record
 	if r.Hold == nil {
-		if !d.t.Before(r.Floor) && o.held() && !o.fires() {
+		if !d.t.Before(r.Floor) && o.held() && !o.fires() && r.inFlight() == nil {
 			d.add(HoldStarted{}, "")
 		}
 		return
@@ -27,7 +27,7 @@ func (d *decision) hold(o Observation) {
 		d.add(*broken, "")
 		return
 	}
-	if progress.Elapsed >= r.HoldFor() && o.held() && o.clear() && o.proven() {
+	if progress.Elapsed >= r.HoldFor() && o.held() && o.clear() && !o.low() && o.proven() {
 		d.add(Resolved{ImpactEndedAt: r.Hold.Since}, "")
 	}
 }
@@ -66,9 +66,15 @@ func (d *decision) broken(progress Progress, o Observation) *HoldBroken {
 	return nil
 }
 
+// drillHold is how long recovery is watched in practice: it must be seen, not waited for.
+const drillHold = 2 * time.Minute
+
 // HoldFor is how long every band must be held: the longest hold of the findings, by default that of the peak
 // severity.
 func (r *Record) HoldFor() time.Duration {
+	if r.Class == Drill {
+		return drillHold
+	}
 	longest := time.Duration(0)
 	for i := range r.Findings {
 		longest = max(longest, r.Findings[i].runbook().HoldFor(r.Peak))
@@ -113,6 +119,17 @@ func LookBack(s *runbook.Snapshot) time.Duration {
 				look = signal.Range
 			}
 			longest = max(longest, look)
+		}
+	}
+	return longest
+}
+
+// lookBack is the longest one of the findings.
+func (r *Record) lookBack() time.Duration {
+	longest := time.Duration(0)
+	for i := range r.Findings {
+		if s := r.Findings[i].Snapshot; s != nil {
+			longest = max(longest, LookBack(s))
 		}
 	}
 	return longest
@@ -163,6 +180,11 @@ func (o Observation) proven() bool {
 
 func (o Observation) fires() bool {
 	return slices.ContainsFunc(o.Findings, func(f FindingObservation) bool { return f.Trigger == triggers.Fires })
+}
+
+// low tells whether the traffic of a finding's service is so low that its bands prove nothing.
+func (o Observation) low() bool {
+	return slices.ContainsFunc(o.Findings, func(f FindingObservation) bool { return f.Low })
 }
 
 func (o Observation) clear() bool {

@@ -47,12 +47,12 @@ func (l *Live) breach(finding int, b Breach) *LiveBreach {
 	return &all[at]
 }
 
-// bands gives what is seen of the first finding's bands, whose targets the view shows; nil: nothing is known.
-func (l *Live) bands() *[3]BandObservation {
-	if l == nil || len(l.Findings) == 0 {
+// bands gives what is seen of a finding's bands; nil: nothing is known.
+func (l *Live) bands(finding int) *[3]BandObservation {
+	if l == nil || finding >= len(l.Findings) {
 		return nil
 	}
-	return &l.Findings[0].Bands
+	return &l.Findings[finding].Bands
 }
 
 // bandWords are the states of a band in the view.

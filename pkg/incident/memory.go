@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
@@ -28,6 +29,11 @@ type MemoryStore struct {
 	rows      []Row
 	answers   map[string]Answer
 	walkedTo  time.Time
+	position  int64
+	positions map[string][]int64 // of the events of each incident
+	silences  map[string]Silence
+	changes   map[string]changes.Change
+	keys      map[string][]byte
 }
 
 // Row is an outbox row of a MemoryStore.
@@ -49,6 +55,7 @@ func NewMemoryStore() *MemoryStore {
 		numbers: map[string]int64{}, versions: map[string]int64{}, open: map[string]bool{}, holders: map[string]string{},
 		records: map[string][]byte{}, snapshots: map[string]*runbook.Snapshot{},
 		events: map[string][]storedEvent{}, eventIDs: map[string]bool{}, answers: map[string]Answer{},
+		positions: map[string][]int64{}, silences: map[string]Silence{}, changes: map[string]changes.Change{}, keys: map[string][]byte{},
 	}
 }
 
@@ -103,7 +110,7 @@ func (s *MemoryStore) load(id string) (*Record, error) {
 // Recent implements Store.
 func (s *MemoryStore) Recent(_ context.Context, findings []string, since time.Time) ([]*Record, error) {
 	return s.sorted(func(r *Record) bool {
-		return !r.Open() && r.endedAt().After(since) && slices.ContainsFunc(r.Findings, func(f Finding) bool {
+		return r.Class == Real && !r.Open() && r.endedAt().After(since) && slices.ContainsFunc(r.Findings, func(f Finding) bool {
 			return slices.Contains(findings, f.Key())
 		})
 	})
@@ -120,7 +127,7 @@ func (s *MemoryStore) List(_ context.Context, filter Filter) ([]*Record, string,
 		after = number
 	}
 	records, err := s.sorted(func(r *Record) bool {
-		return (after == 0 || r.Number < after) && filter.matches(r)
+		return (after == 0 || newerFirst(&Record{Number: after}, r) < 0) && filter.matches(r)
 	})
 	if err != nil || filter.Limit <= 0 || len(records) <= filter.Limit {
 		return records, "", err
@@ -130,6 +137,9 @@ func (s *MemoryStore) List(_ context.Context, filter Filter) ([]*Record, string,
 }
 
 func (f Filter) matches(r *Record) bool {
+	if f.Self != (r.Class == Self) || !f.EndedAfter.IsZero() && !r.endedAt().After(f.EndedAfter) {
+		return false
+	}
 	state := f.State == "" || f.State == string(r.State()) || f.State == "open" && r.Open()
 	named := f.Runbook == "" || r.finding(f.Runbook) != nil
 	return state && named && (f.Severity == "" || f.Severity == r.Severity)
@@ -149,8 +159,16 @@ func (s *MemoryStore) sorted(wanted func(*Record) bool) ([]*Record, error) {
 			records = append(records, r)
 		}
 	}
-	slices.SortFunc(records, func(a, b *Record) int { return cmp.Compare(b.Number, a.Number) })
+	slices.SortFunc(records, newerFirst)
 	return records, nil
+}
+
+// newerFirst orders records by their numbers, which run up from 1, those of the daemon's own troubles down from -1.
+func newerFirst(a, b *Record) int {
+	if a.Number < 0 && b.Number < 0 {
+		return cmp.Compare(a.Number, b.Number)
+	}
+	return cmp.Compare(b.Number, a.Number)
 }
 
 // Events implements Store.
@@ -217,6 +235,7 @@ func (s *MemoryStore) Commit(_ context.Context, commit Commit) error {
 		}
 		s.answers[answer.Key] = *answer
 	}
+	s.position++
 	for _, change := range changes {
 		s.write(change)
 	}
@@ -276,7 +295,7 @@ func encodeChange(change Change) (encodedChange, error) {
 func (s *MemoryStore) write(change encodedChange) {
 	id := change.Record.ID
 	if s.numbers[id] == 0 {
-		s.numbers[id] = int64(len(s.numbers)) + 1
+		s.numbers[id] = s.nextNumber(change.Record.Class)
 	}
 	s.records[id], s.versions[id] = change.record, change.Record.Version
 	s.open[id] = true
@@ -296,18 +315,69 @@ func (s *MemoryStore) write(change encodedChange) {
 	s.events[id] = append(s.events[id], change.events...)
 	for _, e := range change.events {
 		s.eventIDs[e.event.ID] = true
+		s.positions[id] = append(s.positions[id], s.position)
 	}
 	for _, d := range change.Deliveries {
 		s.rows = append(s.rows, Row{Delivery: d, State: RowDue})
 	}
 }
 
+// nextNumber counts incidents and drills up from 1, and the daemon's own troubles down from -1: people count incidents.
+func (s *MemoryStore) nextNumber(class Class) int64 {
+	step := int64(1)
+	if class == Self {
+		step = -1
+	}
+	last := int64(0)
+	for _, number := range s.numbers {
+		if number*step > last*step {
+			last = number
+		}
+	}
+	return last + step
+}
+
 func (s *MemoryStore) settle(settled []Settlement) {
 	for _, settlement := range settled {
 		for i := range s.rows {
-			if s.rows[i].ID == settlement.ID {
+			if s.rows[i].ID == settlement.ID && s.rows[i].State == RowDue {
 				s.rows[i].State, s.rows[i].Error = settlement.State, settlement.Error
 			}
 		}
 	}
+}
+
+// Feed implements Store.
+func (s *MemoryStore) Feed(_ context.Context, after int64, limit int) ([]Positioned, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	var feed []Positioned
+	for id, events := range s.events {
+		for i, stored := range events {
+			if s.positions[id][i] <= after {
+				continue
+			}
+			body, err := DecodeBody(stored.kind, stored.body)
+			if err != nil {
+				return nil, err
+			}
+			e := stored.event
+			e.Body = body
+			feed = append(feed, Positioned{Position: s.positions[id][i], Incident: id, Event: e})
+		}
+	}
+	slices.SortFunc(feed, func(a, b Positioned) int {
+		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Incident, b.Incident), cmp.Compare(a.Event.Seq, b.Event.Seq))
+	})
+	if limit > 0 && len(feed) > limit {
+		feed = feed[:limit]
+	}
+	return feed, nil
+}
+
+// Position implements Store.
+func (s *MemoryStore) Position(context.Context) (int64, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.position, nil
 }

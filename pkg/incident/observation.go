@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
@@ -18,12 +19,24 @@ type Tick struct {
 	Observations map[string]Observation
 	// Firings are the triggers that fire, in force now, whether or not an open incident holds them already.
 	Firings []Firing
+	// Clear tells, by finding (FindingKey), which triggers in force are clear at this tick: a dismissed incident stays
+	// spent until its trigger has been.
+	Clear map[string]bool
 }
 
 // Observation is what a tick found of one open incident.
 type Observation struct {
 	Findings []FindingObservation // in the order of the record's findings
 	Hold     Progress             // of the hold that runs, over the ticks before this one; zero without a hold
+	// Actions is what the tick saw of actions that are in flight, or whose effect is due, by their ids. One that has none
+	// was not looked at.
+	Actions map[string]ActionObservation
+}
+
+// ActionObservation is what a tick saw of an action.
+type ActionObservation struct {
+	Effective triggers.Verdict // the step's condition, or No and Unknown
+	Effect    *Effect          // once effective and settled: what it did; nil: not looked at
 }
 
 // FindingObservation is what a tick found of one finding.
@@ -34,6 +47,9 @@ type FindingObservation struct {
 	Rule     string
 	Bands    [3]BandObservation // key, safety, business
 	Unknown  []Missing          // what is unknown at this tick: conditions of the trigger and bands
+	// Low says that the service's traffic over the last hold is below half of what is normal: the clock of a hold stands,
+	// for bands of users who have left prove nothing.
+	Low bool
 }
 
 // Missing is a condition or a band that is unknown, and the first tick of the run in which it is.
@@ -80,6 +96,11 @@ type Firing struct {
 	Frozen        []triggers.Frozen
 	BlastRadius   *float64
 	Phase         time.Duration // of the evaluation times
+	Normal        *float64      // events a second of the service's traffic in the hour before impact; nil: unknown
+	// Running are the versions that ran when impact began, and Exposures how those who have one fare against those who
+	// don't, where the trigger's signals show versions.
+	Running   []changes.Running
+	Exposures []changes.Exposure
 	// BreachBegan and ImpactStartedAt are those of the whole trigger; zero: the earliest of the breaches.
 	BreachBegan, ImpactStartedAt time.Time
 }
@@ -93,6 +114,19 @@ type Policy struct {
 	BlindAfter  time.Duration
 	Severities  map[runbook.Severity]SeverityPolicy
 	Roles       map[string]Role
+	Owner       string             // the role that the daemon's own troubles are told to; empty: nobody
+	Silences    []Silence          // filled in by the Desk
+	Quiet       []Quiet            // planned work that comes back
+	Carries     map[string]Carries // what each receiver can be told beside a page and its end
+	Actions     string             // dry_run, enabled, off
+	Changes     ChangePolicy
+}
+
+// ChangePolicy says which changes may be suspects.
+type ChangePolicy struct {
+	Since   time.Duration            // how far before impact a change may lie
+	SinceOf map[string]time.Duration // the same for single artifacts
+	Log     []changes.Change         // filled in by the Desk: what is on record of the time that matters, merged
 }
 
 // SeverityPolicy is what a severity asks of people.

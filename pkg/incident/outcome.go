@@ -19,6 +19,7 @@ type outcome struct {
 	delivery Delivery
 	result   string
 	receipt  string // what the receiver answered to a page that it accepted
+	digest   string // the key under which a storm's digest carried it; empty: it came by itself
 	cause    string // why it was refused, is late or was not sent; without addresses and secrets
 }
 
@@ -35,7 +36,7 @@ func decideOutcome(r *Record, o outcome, p Policy, now time.Time) []Event {
 	switch o.result {
 	case resultDelivered:
 		d.add(PageDelivered{Round: page.Round, Step: page.Step, Receiver: page.Receiver, Receipt: o.receipt,
-			Ended: page.EndsKey}, "")
+			Ended: o.ended(r), Digest: o.digest}, "")
 	case resultAwaited:
 		d.add(PageFailed{Round: page.Round, Step: page.Step, Receiver: page.Receiver, Cause: o.cause, Awaited: true}, o.result)
 	case resultRefused, resultLate:
@@ -49,10 +50,35 @@ func decideOutcome(r *Record, o outcome, p Policy, now time.Time) []Event {
 	return d.events
 }
 
-// settlements are what becomes of the outbox rows. ends are the ending messages of an incident that is over: when a
-// page of it was not sent after all, or ended an older key, the endings that were kept ready for that are not needed
-// any more. So who accepted a page gets one ending, and who didn't gets none.
-func (o outcome) settlements(record *Record, ends []Delivery, now time.Time) []Settlement {
+// ended is the key that the page ended where it was accepted. A digest ends none.
+func (o outcome) ended(r *Record) string {
+	if o.digest != "" {
+		return ""
+	}
+	return r.endsAt(o.delivery)
+}
+
+// endsAt is the key of an older round that a page ends at its receiver: the one that it was written to end, if its own page
+// was accepted there, else the newest one that stands. Rows are sent in their order, so whoever sends this one knows.
+func (r *Record) endsAt(page Delivery) string {
+	newest := Receipt{}
+	for _, receipt := range r.Pages {
+		mine := receipt.Receiver == page.Receiver && receipt.Round < page.Round && receipt.Digest == "" && page.EndsKey != ""
+		if mine && receipt.Key == page.EndsKey {
+			return page.EndsKey
+		}
+		if mine && !receipt.Ended && receipt.Round > newest.Round {
+			newest = receipt
+		}
+	}
+	return newest.Key
+}
+
+// settlements are what becomes of the outbox rows. ends are all ending messages that the incident ever wrote: when a page
+// of it was not sent after all, or ended an older key, the endings that were kept ready for that are not needed any more.
+// So who accepted a page gets one ending, and who didn't gets none. r is the record with the outcome in it, ended the key
+// that its page ended.
+func (o outcome) settlements(r *Record, ended string, ends []Delivery, now time.Time) []Settlement {
 	states := map[string]string{resultDelivered: RowSent, resultRefused: RowRefused, resultSuperseded: RowSuperseded}
 	state, settled := states[o.result]
 	if !settled {
@@ -63,18 +89,23 @@ func (o outcome) settlements(record *Record, ends []Delivery, now time.Time) []S
 		return all
 	}
 	for _, end := range ends {
-		mine := end.Receiver == o.delivery.Receiver && (end.Key == o.delivery.Key || end.Key == o.delivery.EndsKey)
-		if mine && !record.mayNeedEnd(end.Receiver, end.Key) {
+		if end.Receiver == o.delivery.Receiver && o.spares(r, end.Key, ended) {
 			all = append(all, Settlement{ID: end.ID, State: RowSuperseded, At: now, Error: "no page of this round stands there"})
 		}
 	}
 	return all
 }
 
-// mayNeedEnd tells whether a receiver accepted a page under a key that no later round ended there, or may still accept
-// one.
-func (r *Record) mayNeedEnd(receiver, key string) bool {
-	return slices.ContainsFunc(slices.Concat(r.Pages, r.Awaited), func(receipt Receipt) bool {
-		return receipt.Receiver == receiver && receipt.Key == key && !receipt.Ended
-	})
+// spares tells whether the outcome leaves nothing to end under a key at its receiver: its page ended it, or was the last
+// one of the round that the receiver could have accepted. What a digest carried is ended by the digest's own end.
+func (o outcome) spares(r *Record, key, ended string) bool {
+	under := func(receipts []Receipt, digested bool) bool {
+		return slices.ContainsFunc(receipts, func(receipt Receipt) bool {
+			return receipt.Receiver == o.delivery.Receiver && receipt.Key == key && (receipt.Digest != "" || !digested)
+		})
+	}
+	if key == ended {
+		return !under(r.Pages, true)
+	}
+	return key == o.delivery.Key && !under(r.Pages, false) && !under(r.Awaited, false)
 }

@@ -13,46 +13,128 @@ import (
 // followsWithin is how long after its end an incident is still named as the one that a new one follows.
 const followsWithin = 7 * 24 * time.Hour
 
-// Place returns the events of the incident that a firing opens at tick t. None where its finding stands in an open
-// incident, which Decide looks after, or where this tick is too old for the one that it stood in last. recent are the
-// ended incidents that the finding stood in. Like Decide it is pure, and leaves RecordedAt to whoever writes the
-// events.
-func Place(f Firing, open, recent []*Record, p Policy, t time.Time, walking bool) []Event {
+// place finds the home of a firing whose finding no open incident holds, and gives the decision on the incident in which
+// it stands from now on: a new one, one that is opened again, one of the open ones that it joins. nil where it is spent,
+// or where the tick is older than what its home knows. open are the decisions of this tick so far, each firing seeing
+// what the ones before did; ended those on the incidents that the finding stood in and that have ended. Like Decide it
+// is pure.
+func place(f Firing, open, ended []*decision, p Policy, t time.Time) *decision {
 	t = t.UTC()
-	key := FindingKey(f.Snapshot.Runbook.Name, f.Group)
-	if slices.ContainsFunc(open, func(r *Record) bool { return r.holds(key) }) {
+	key := f.key()
+	if slices.ContainsFunc(open, func(d *decision) bool { return d.record.holds(key) }) {
 		return nil
 	}
-	home := lastHome(recent, key)
-	if home != nil && !t.After(home.LastTick) {
-		return nil
+	home := lastHome(ended, key)
+	if home != nil {
+		known := home.before
+		if !t.After(known.LastTick) || !t.After(known.endedAt()) || home.record.spent(f) {
+			return nil
+		}
+		if home.mayReopen(f, open) {
+			home.reopen(f)
+			return home
+		}
 	}
-	body := f.opened(t)
-	if home != nil && t.Sub(home.endedAt()) <= followsWithin {
-		body.Follows = home.ID
+	if d := joinable(f, open, t); d != nil {
+		d.join(f)
+		return d
 	}
-	d := newDecision(&Record{ID: incidentID(key, t)}, p, t)
-	d.add(body, key)
-	d.record.Findings[0].Snapshot = f.Snapshot
-	if !walking {
-		d.page()
-	}
-	return d.events
+	return openIncident(f, home, p, t)
 }
 
-func (r *Record) holds(finding string) bool {
-	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Key() == finding })
+// openIncident is the decision on a new incident.
+func openIncident(f Firing, home *decision, p Policy, t time.Time) *decision {
+	body := f.opened(t)
+	body.Normal, body.NextUpdateAt = f.Normal, firstUpdateOf(&f.Snapshot.Runbook, f.Severity, t)
+	if home != nil && t.Sub(home.before.endedAt()) <= followsWithin {
+		body.Follows = home.before.ID
+	}
+	d := newDecision(&Record{ID: incidentID(Real, f.key(), t)}, p, t)
+	d.add(body, f.key())
+	d.took(f)
+	return d
+}
+
+// took gives the working copy the runbook of a firing that it has taken up.
+func (d *decision) took(f Firing) {
+	d.record.take(f)
+	d.firings = append(d.firings, f)
+	d.decided = true
+}
+
+// take gives the finding of a firing its runbook, which is no part of the events.
+func (r *Record) take(f Firing) {
+	for i := range r.Findings {
+		if r.Findings[i].Runbook == f.Hash {
+			r.Findings[i].Snapshot = f.Snapshot
+		}
+	}
+}
+
+func (r *Record) holds(finding string) bool { return r.findingOf(finding) != nil }
+
+// findingOf is the finding with a key, nil for none.
+func (r *Record) findingOf(key string) *Finding {
+	for i := range r.Findings {
+		if r.Findings[i].Key() == key {
+			return &r.Findings[i]
+		}
+	}
+	return nil
 }
 
 // lastHome is the incident in which the finding fired last.
-func lastHome(recent []*Record, finding string) *Record {
-	var last *Record
-	for _, r := range recent {
-		if r.holds(finding) && (last == nil || r.LastTick.After(last.LastTick)) {
-			last = r
+func lastHome(ended []*decision, finding string) *decision {
+	var last *decision
+	for _, d := range ended {
+		f := d.before.findingOf(finding)
+		if f == nil {
+			continue
+		}
+		if last == nil || cmp.Or(f.FiredAt.Compare(last.before.findingOf(finding).FiredAt), d.before.LastTick.Compare(last.before.LastTick)) > 0 {
+			last = d
 		}
 	}
 	return last
+}
+
+// spent tells whether a person dismissed what fires here: until it has been clear it says nothing new, unless it has
+// become worse than what was dismissed.
+func (r *Record) spent(f Firing) bool {
+	finding := r.findingOf(f.key())
+	return finding != nil && r.Dismissal != nil && !finding.Cleared && !f.Severity.Worse(r.Dismissal.Severity)
+}
+
+// mayReopen tells whether what fires is the incident that was resolved lately, none of whose findings stands elsewhere.
+func (d *decision) mayReopen(f Firing, open []*decision) bool {
+	r := d.record
+	if r.State() != ResolvedState || d.t.After(r.ResolvedAt.Add(f.Snapshot.Runbook.ReopenWithin)) {
+		return false
+	}
+	return !slices.ContainsFunc(r.Findings, func(finding Finding) bool {
+		return slices.ContainsFunc(open, func(other *decision) bool {
+			return other.record.Open() && other.record.holds(finding.Key())
+		})
+	})
+}
+
+// reopen opens an ended incident again, with the runbook in force now.
+func (d *decision) reopen(f Firing) {
+	r := d.record
+	body := Reopened{
+		Runbook: f.Hash, Name: f.Snapshot.Runbook.Name, Group: f.Group, Breaches: f.Breaches, Frozen: f.Frozen,
+		Severity: r.Severity, Rule: r.Rule,
+	}
+	if f.Severity.Worse(r.Severity) {
+		body.Severity, body.Rule = f.Severity, f.Rule
+	}
+	first := r.Findings[0].runbook()
+	if r.Findings[0].Name == body.Name {
+		first = &f.Snapshot.Runbook
+	}
+	body.NextUpdateAt = firstUpdateOf(first, body.Severity, d.t)
+	d.add(body, f.key())
+	d.took(f)
 }
 
 func (f Firing) opened(t time.Time) Opened {
@@ -84,6 +166,9 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return b.UTC()
 }
+
+// key is that of the finding that fires.
+func (f Firing) key() string { return FindingKey(f.Snapshot.Runbook.Name, f.Group) }
 
 // compare orders the firings of a tick: the earliest harm first, then the worst severity, runbook and group.
 func (f Firing) compare(other Firing, t time.Time) int {

@@ -13,11 +13,11 @@ type Progress struct {
 }
 
 // Add folds the tick t, of which findings are the observations of the incident's findings. A tick with a band out of
-// band is a miss of that band, and the clock goes on; one with an unknown band pauses it, for missing data are neither
-// good nor bad. Ticks are added in order, one interval apart.
+// band is a miss of that band, and the clock goes on; one with an unknown band, or with too little traffic, pauses it,
+// for missing data and users who have left are neither good nor bad. Ticks are added in order, one interval apart.
 func (p Progress) Add(t time.Time, interval time.Duration, findings []FindingObservation) Progress {
 	p.Through = t
-	missed, unknown := false, len(findings) == 0
+	missed, unknown := false, len(findings) == 0 || (Observation{Findings: findings}).low()
 	for band := range BandNames {
 		out := false
 		for _, finding := range findings {

@@ -3,356 +3,189 @@ package incident
 import (
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
-	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
-// drawTruth draws what can be known of a while: runs of ticks that are alike, mostly healthy, firing or unseen.
-func drawTruth(t *rapid.T, ticks int) []FindingObservation {
-	var points []FindingObservation
-	for len(points) < ticks {
-		o := drawObservation(t)
-		for range rapid.IntRange(1, 20).Draw(t, "alike") {
-			points = append(points, o)
-		}
-	}
-	return points[:ticks]
-}
+// ticksPlayed counts the ticks of all towns, kindsSeen the events by kind.
+var (
+	ticksPlayed atomic.Int64
+	kindsSeen   sync.Map
+)
 
-func drawObservation(t *rapid.T) FindingObservation {
-	held := BandObservation{State: BandHeld}
-	o := FindingObservation{Trigger: triggers.Clear, Severity: runbook.Sev3, Bands: [3]BandObservation{held, held, {State: BandNone}}}
-	switch rapid.SampledFrom([]string{"healthy", "healthy", "firing", "mixed"}).Draw(t, "what") {
-	case "firing":
-		o.Trigger = triggers.Fires
-		o.Bands[0].State = BandMissed
-	case "mixed":
-		o.Trigger = rapid.SampledFrom([]triggers.State{triggers.Clear, triggers.Elevated, triggers.Fires, triggers.StateUnknown}).Draw(t, "trigger")
-		for band := range 2 {
-			o.Bands[band].State = rapid.SampledFrom([]BandState{BandHeld, BandHeld, BandMissed, BandEmpty, BandUnknown}).Draw(t, "band")
-		}
-	}
-	o.Severity = rapid.SampledFrom([]runbook.Severity{"", runbook.Sev4, runbook.Sev3, runbook.Sev3, runbook.Sev2, runbook.Sev1}).Draw(t, "severity")
-	if o.Trigger == triggers.Fires {
-		for _, tier := range rapid.SampledFrom([][]string{{"paid"}, {"free"}, {"paid", "free"}}).Draw(t, "segments") {
-			o.Breaches = append(o.Breaches, Breach{Condition: "refused", Segment: labels.FromStrings("tier", tier)})
-		}
-		if o.Severity == "" {
-			o.Severity = runbook.Sev4
-		}
-	}
-	if o.Trigger == triggers.StateUnknown {
-		o.Unknown = append(o.Unknown, Missing{What: "trigger"})
-	}
-	for band, b := range o.Bands {
-		if b.State == BandUnknown {
-			o.Unknown = append(o.Unknown, Missing{What: BandNames[band]})
-		}
-	}
-	return o
-}
-
-// quick is a world in which much happens in few ticks: a hold of 3m, blind after 1m, unverified after 10m.
-func quick(t *rapid.T, points []FindingObservation) *world {
-	began := clockTime("14:00")
-	w := newWorld(t, began, func(at time.Time) FindingObservation {
-		i := int(at.Sub(began)/interval) - 1
-		if i < 0 || i >= len(points) {
-			return FindingObservation{Unknown: []Missing{{What: "trigger"}}}
-		}
-		o := points[i]
-		o.Unknown = slices.Clone(o.Unknown)
-		return o
+// TestLaws plays towns in which everything goes wrong that can, and holds the laws of laws_test.go at every step: gaps,
+// kills, silences, reloads, receivers that refuse or are late, people who do anything at any time. It plays some seconds;
+// with -rapid.checks=N it plays N towns, of about a hundred ticks each.
+func TestLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTown(t, true)
+		w.play()
+		w.goBlind()
+		w.drain()
 	})
-	w.snapshot.Runbook.Recovery.Hold, w.snapshot.Runbook.Recovery.Timeout = 3*time.Minute, 10*time.Minute
-	w.snapshot.Runbook.Recovery.Key.Clause.Condition.AtLeast = 0.8
-	w.snapshot.Runbook.Recovery.Business = runbook.Band{None: "nothing measures it"}
-	w.policy.BlindAfter = time.Minute
-	for severity, policy := range w.policy.Severities {
-		policy.AcknowledgeWithin /= 5
-		w.policy.Severities[severity] = policy
-	}
-	w.told = func(r *Record, events []Event) { checkCommit(w, r, events) }
-	return w
-}
-
-// checkCommit holds the laws that every commit must keep.
-func checkCommit(w *world, r *Record, events []Event) {
-	stored, err := w.store.Events(w.t.Context(), r.ID, 0, 0)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if got, want := asJSON(w.t, Fold(stored)), asJSON(w.t, r); got != want {
-		w.t.Fatalf("the events add up to\n %s\nthe record is\n %s", got, want)
-	}
-	paged := 0
-	for i, e := range stored {
-		if e.Seq != int64(i+1) {
-			w.t.Fatalf("event %d has seq %d", i+1, e.Seq)
+	t.Logf("%d ticks", ticksPlayed.Load())
+	for kind := range decoders {
+		if _, seen := kindsSeen.Load(kind); !seen && !elsewhere[kind] && ticksPlayed.Load() > 100_000 {
+			t.Errorf("nothing was ever %s: the towns lack what brings it about", kind)
 		}
-	}
-	before := stored[:len(stored)-len(events)]
-	for _, e := range events {
-		checkEvent(w, Fold(before), e)
-		before = append(slices.Clone(before), e)
-		if e.Body.Kind() == "paged" {
-			paged++
-		}
-	}
-	if paged > 1 {
-		w.t.Fatalf("%d pages in one commit", paged)
-	}
-	checkRecord(w, r)
-}
-
-// checkEvent holds the laws of single events; r is the record before it.
-func checkEvent(w *world, r *Record, e Event) {
-	switch b := e.Body.(type) {
-	case SeverityRaised:
-		if !b.To.Worse(r.Severity) {
-			w.t.Fatalf("raised from %s to %s", r.Severity, b.To)
-		}
-	case Paged:
-		newRound := r.Round == nil || b.Round != r.Round.N
-		if newRound && r.Round != nil && (b.Round != r.Round.N+1 || b.Key == r.Round.Key) {
-			w.t.Fatalf("round %+v after %+v", b, r.Round)
-		}
-		if !w.policy.Severities[r.Severity].Page {
-			w.t.Fatalf("paged at %s, which doesn't page", r.Severity)
-		}
-		if newRound && r.Round != nil && r.Round.Calling && b.Step < r.Round.Reached {
-			w.t.Fatalf("the ladder fell back from step %d to %d", r.Round.Reached, b.Step)
-		}
-	case Resolved:
-		checkResolved(w, r, e.At)
 	}
 }
 
-// checkResolved judges a resolution by the truth alone.
-func checkResolved(w *world, r *Record, at time.Time) {
-	since, now := r.Hold.Since, w.truth(at)
-	if now.Trigger != triggers.Clear || now.Bands[0].State != BandHeld || now.Bands[1].State == BandMissed || now.Bands[1].State == BandUnknown {
-		w.t.Fatalf("resolved at %s, at which %+v", at, now)
-	}
-	var elapsed, paused time.Duration
-	missed := [2]int{}
-	for tick := since; !tick.After(at); tick = tick.Add(interval) {
-		o := w.truth(tick)
-		if o.Trigger == triggers.Fires {
-			w.t.Fatalf("the trigger fired at %s, within the hold since %s", tick, since)
+// elsewhere are the kinds of events that towns lack, for nothing that is decided depends on them.
+var elsewhere = map[string]bool{"gap_noted": true, "triage_answered": true, "evidence_gathered": true, "change_seen": true}
+
+// TestAWalkedGapIsAsIfTheDaemonHadNeverBeenGone plays a town with kills, gaps and people who only look, against the same
+// one undisturbed: what the ticks found is the same, to the id of each event.
+func TestAWalkedGapIsAsIfTheDaemonHadNeverBeenGone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTown(t, false)
+		undisturbed := w.twin()
+		w.play()
+		for at := w.began.Add(interval); !at.After(w.end()); at = at.Add(interval) {
+			undisturbed.now = at
+			undisturbed.tick(at, false)
 		}
-		if tick.Equal(since) {
-			continue
-		}
-		out, unseen := false, false
-		for band := range missed {
-			if o.Bands[band].State == BandMissed {
-				missed[band]++
-				out = true
-			}
-			unseen = unseen || o.Bands[band].State == BandUnknown
-		}
-		if unseen && !out {
-			paused += interval
-		} else {
-			elapsed += interval
-		}
-	}
-	if hold := 3 * time.Minute; elapsed < hold || paused > hold || missed[0] > 2 || missed[1] > 0 || since.Before(r.Floor) {
-		w.t.Fatalf("resolved at %s: since %s, floor %s, elapsed %s, paused %s, missed %v", at, since, r.Floor, elapsed, paused, missed)
-	}
+		sameLines(t, w.found(), undisturbed.found())
+		w.drain()
+	})
 }
 
-// checkRecord holds the laws of what events add up to.
-func checkRecord(w *world, r *Record) {
-	calling := r.Round != nil && r.Round.Calling
-	pages := w.policy.Severities[r.Severity].Page
-	switch {
-	case r.Severity.Worse(r.Peak):
-		w.t.Fatalf("severity %s is worse than the peak %s", r.Severity, r.Peak)
-	case r.Open() && pages && r.Acknowledged == nil && !calling && len(r.Owed) == 0:
-		w.t.Fatalf("open, and nobody is called: %+v", r)
-	case calling && (r.Round.NextAt.IsZero() || r.Round.NextAt.After(w.now.Add(time.Hour))):
-		w.t.Fatalf("calling, and the next call is at %s, now is %s", r.Round.NextAt, w.now)
-	case !r.Open() && (calling || r.Hold != nil || len(r.Owed) > 0 || r.Blind != nil || r.Round != nil && !r.Round.NextAt.IsZero()):
-		w.t.Fatalf("ended, and something goes on: %s", asJSON(w.t, r))
+// tick evaluates a tick, late if the clock is ahead of it.
+func (w *town) tick(at time.Time, walking bool) {
+	ticksPlayed.Add(1)
+	open, err := w.desk.Open(w.t.Context())
+	must(w.t, err)
+	measuring, err := w.desk.Measuring(w.t.Context(), at)
+	must(w.t, err)
+	tick := Tick{T: at, Walking: walking, Observations: map[string]Observation{}, Clear: map[string]bool{}}
+	for _, r := range slices.Concat(open, measuring) {
+		tick.Observations[r.ID] = w.observe(r, at)
 	}
-	ordered := []time.Time{r.ImpactStartedAt, r.BreachBegan, r.OpenedAt, r.DetectedAt}
-	if !slices.IsSortedFunc(ordered, time.Time.Compare) || !r.PagedAt.IsZero() && r.PagedAt.Before(r.DetectedAt) ||
-		!r.AcknowledgedAt.IsZero() && r.AcknowledgedAt.Before(r.DetectedAt) || r.ImpactEndedAt.After(r.ResolvedAt) {
-		w.t.Fatalf("times out of order: %s", asJSON(w.t, r))
+	for _, s := range w.places {
+		now, snapshot := w.truth(s, at), w.inForce[s.runbook]
+		tick.Clear[FindingKey(snapshot.Runbook.Name, s.group)] = now.Trigger == triggers.Clear
+		if now.Trigger == triggers.Fires {
+			tick.Firings = append(tick.Firings, Firing{
+				Snapshot: snapshot, Hash: w.hashes[s.runbook], Group: s.group, Service: "support-bot",
+				Severity: now.Severity, Breaches: now.Breaches,
+			})
+		}
 	}
+	w.walking = walking
+	must(w.t, w.desk.Tick(w.t.Context(), tick))
+	w.walking = false
+	w.checkHomes(at)
 }
 
-// disturb does what people, receivers and bad luck do between two ticks.
-func disturb(t *rapid.T, w *world) {
-	for range rapid.IntRange(0, 2).Draw(t, "disturbances") {
-		w.now = w.now.Add(time.Second)
-		switch rapid.SampledFrom([]string{"clock", "kill", "acknowledge", "unacknowledge", "note", "send", "send", "refuse", "late", "supersede"}).Draw(t, "what") {
-		case "clock":
-			must(t, w.desk.Clock(t.Context()))
-		case "kill":
+// play lets time pass, with gaps.
+func (w *town) play() {
+	for at := w.began; at.Before(w.end()); {
+		if rapid.IntRange(0, 14).Draw(w.t, "gone") == 0 {
+			back := earlier(at.Add(time.Duration(rapid.IntRange(1, 30).Draw(w.t, "for"))*interval), w.end())
+			w.now = back
 			w.restart()
-		case "acknowledge":
-			commandAny(t, w, Acknowledge{By: rapid.SampledFrom([]string{"alice", "bob"}).Draw(t, "who")})
-		case "unacknowledge":
-			commandAny(t, w, Unacknowledge{By: "alice"})
-		case "note":
-			commandAny(t, w, Note{By: "alice", Text: "looking"})
-		case "send":
-			settle(t, w, func(d Delivery) error { return w.desk.Delivered(t.Context(), d, "") })
-		case "refuse":
-			settle(t, w, func(d Delivery) error { return w.desk.Failed(t.Context(), d, "404", true) })
-		case "late":
-			settle(t, w, func(d Delivery) error { return w.desk.Failed(t.Context(), d, "503", false) })
-		case "supersede":
-			settle(t, w, func(d Delivery) error { return w.desk.Superseded(t.Context(), d, "taken") })
+			for at.Before(back) {
+				at = at.Add(interval)
+				w.tick(at, at.Before(back))
+				if at.Before(back) && rapid.IntRange(0, 9).Draw(w.t, "meanwhile") == 0 {
+					w.disturb()
+				}
+			}
+		} else {
+			at = at.Add(interval)
+			w.now = later(w.now, at)
+			w.tick(at, false)
+		}
+		w.again(at)
+		for range rapid.IntRange(0, 2).Draw(w.t, "disturbances") {
+			w.disturb()
 		}
 	}
 }
 
-func commandAny(t *rapid.T, w *world, c Command) {
-	open, err := w.desk.Open(t.Context())
-	must(t, err)
-	if len(open) > 0 {
-		_, err = w.desk.Command(t.Context(), open[0].ID, c, Idempotency{})
-		must(t, err)
+// again hands over a tick a second time, the newest one or one that was decided since people last did something.
+func (w *town) again(newest time.Time) {
+	back := rapid.IntRange(0, 40).Draw(w.t, "again")
+	old := newest.Add(-time.Duration(back) * interval)
+	if back > 4 || old.Before(w.touched) || !old.After(w.began) {
+		return
 	}
+	before, rows := w.committed, len(w.store.Rows())
+	w.tick(old, false)
+	if w.committed != before || len(w.store.Rows()) != rows {
+		w.t.Fatalf("law 3: tick %s, decided again at %s, gave something:\n%s", old, newest, w.everything())
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// goBlind lets some time pass in which nothing is known any more.
+func (w *town) goBlind() {
+	for at := w.end().Add(interval); !at.After(w.end().Add(4 * townHold)); at = at.Add(interval) {
+		w.now = later(w.now, at)
+		w.tick(at, false)
+	}
+}
+
+// told holds the laws at every commit.
+func (w *town) told(r *Record, events []Event) {
+	w.committed += len(events)
+	known := w.watches[r.ID]
+	if known == nil {
+		known = &watched{record: &Record{}, facts: facts{}}
+		w.watches[r.ID] = known
+	}
+	for _, e := range events {
+		kindsSeen.Store(e.Body.Kind(), true)
+		w.checkEvent(known, r, e)
+		apply(known.record, e)
+		known.facts.fold(e)
+		known.events = append(known.events, e)
+		w.checkState(known)
+	}
+	w.checkCommit(known, r, events)
+	w.checkRecord(r)
+}
+
+// found is what the ticks found, over all incidents: the events that only a tick adds.
+func (w *town) found() []string {
+	var lines []string
+	for id, known := range w.watches {
+		for _, e := range known.events {
+			if tickKinds[e.Body.Kind()] {
+				lines = append(lines, fmt.Sprintf("%s %s %s %s", id, e.ID, e.At.Format(time.TimeOnly), asJSON(w.t, e.Body)))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// everything is every event of every incident, for a failure's text.
+func (w *town) everything() string {
+	text := ""
+	for id, known := range w.watches {
+		for _, e := range known.events {
+			text += fmt.Sprintf("%s %3d %s (%s) %s: %s %s\n", id[:4], e.Seq, e.At.Format(time.TimeOnly), e.RecordedAt.Format(time.TimeOnly), e.Actor, e.Body.Kind(), asJSON(w.t, e.Body))
+		}
+	}
+	return text
 }
 
 func must(t *rapid.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// settle handles the first row that is due: a page as is said, while every other message is accepted.
-func settle(t *rapid.T, w *world, page func(Delivery) error) bool {
-	for _, row := range w.store.Rows() {
-		if row.State != RowDue {
-			continue
-		}
-		if row.Kind == DeliverPage {
-			must(t, page(row.Delivery))
-		} else {
-			must(t, w.desk.Delivered(t.Context(), row.Delivery, ""))
-		}
-		return true
-	}
-	return false
-}
-
-// checkEndings drains the outbox and counts: who accepted a page under a key that nothing ended there got one ending,
-// and nobody else got one.
-func checkEndings(t *rapid.T, w *world) {
-	for settle(t, w, func(d Delivery) error { return w.desk.Delivered(t.Context(), d, "") }) {
-	}
-	records, _, err := w.store.List(t.Context(), Filter{})
-	must(t, err)
-	for _, r := range records {
-		want, got := map[string]int{}, map[string]int{}
-		for _, receipt := range r.Pages {
-			if !receipt.Ended && !r.Open() {
-				want[receipt.Receiver+" "+receipt.Key]++
-			}
-		}
-		for _, row := range w.store.Rows() {
-			if row.Kind == DeliverEnd && row.State == RowSent && row.Incident == r.ID {
-				got[row.Receiver+" "+row.Key]++
-			}
-		}
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("incident #%d: endings %v, want %v; all:\n%s", r.Number, got, want, w.everything())
-		}
-	}
-}
-
-// checkHomes holds that a finding stands in at most one open incident, and after a tick a firing in one.
-func checkHomes(t *rapid.T, w *world, at time.Time) {
-	open, err := w.desk.Open(t.Context())
-	must(t, err)
-	if len(open) > 1 {
-		t.Fatalf("%d open incidents of one finding", len(open))
-	}
-	if len(open) == 0 && w.truth(at).Trigger == triggers.Fires {
-		t.Fatalf("it fires at %s, and no incident is open", at)
-	}
-}
-
-// found is what the ticks found, over all incidents: the events that only a tick adds.
-func found(t *rapid.T, w *world) []string {
-	records, _, err := w.store.List(t.Context(), Filter{})
-	must(t, err)
-	var lines []string
-	for _, r := range records {
-		events, err := w.store.Events(t.Context(), r.ID, 0, 0)
-		must(t, err)
-		for _, e := range events {
-			if tickKinds[e.Body.Kind()] {
-				lines = append(lines, fmt.Sprintf("%s %s %s %s", r.ID, e.ID, e.At.Format(time.TimeOnly), asJSON(t, e.Body)))
-			}
-		}
-	}
-	return lines
-}
-
-// TestLaws plays a world with kills, gaps, people and receivers against one that was never disturbed.
-func TestLaws(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		points := drawTruth(t, rapid.IntRange(40, 160).Draw(t, "ticks"))
-		undisturbed, w := quick(t, points), quick(t, points)
-		began := clockTime("14:00")
-		undisturbed.live(began, began.Add(time.Duration(len(points))*interval))
-
-		last := began.Add(time.Duration(len(points)) * interval)
-		for at := began; at.Before(last); {
-			if rapid.IntRange(0, 14).Draw(t, "gone") == 0 {
-				back := at.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "for")) * interval)
-				back = earlier(back, last)
-				w.walk(at, back)
-				at = back
-			} else {
-				at = at.Add(interval)
-				w.tick(at, false)
-			}
-			checkHomes(t, w, at)
-			if rapid.IntRange(0, 9).Draw(t, "again") == 0 {
-				before := w.everything()
-				w.tick(at, false)
-				if after := w.everything(); after != before {
-					t.Fatalf("tick %s again:\n %s\nafter\n %s", at, after, before)
-				}
-			}
-			if at.Before(last) {
-				disturb(t, w)
-			}
-		}
-		sameLines(t, found(t, w), found(t, undisturbed))
-
-		w.live(last, last.Add(30*time.Minute)) // and then nothing is known any more
-		checkBlind(t, w, last)
-		checkEndings(t, w)
-	})
-}
-
-// checkBlind holds that of what nobody can see nothing is resolved, relapsed, raised or opened.
-func checkBlind(t *rapid.T, w *world, since time.Time) {
-	records, _, err := w.store.List(t.Context(), Filter{})
-	must(t, err)
-	for _, r := range records {
-		events, err := w.store.Events(t.Context(), r.ID, 0, 0)
-		must(t, err)
-		for _, e := range events {
-			if kind := e.Body.Kind(); e.At.After(since) && slices.Contains([]string{"opened", "resolved", "relapsed", "severity_raised", "hold_started"}, kind) {
-				t.Fatalf("%s at %s, when nothing was known", kind, e.At)
-			}
-		}
 	}
 }

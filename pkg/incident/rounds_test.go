@@ -14,7 +14,7 @@ import (
 // opening gives an incident that opened at 14:10 with a severity, its first round included.
 func opening(p Policy, severity runbook.Severity) (*Record, []Event) {
 	f := Firing{Snapshot: refusedRunbook(), Hash: "hash", Group: groupOfBot, Service: "support-bot", Severity: severity}
-	events := Place(f, nil, nil, p, clockTime("14:10"), false)
+	events := placed(f, nil, p, clockTime("14:10"))
 	r := Fold(events)
 	r.Findings[0].Snapshot = f.Snapshot
 	return r, events
@@ -133,6 +133,7 @@ func TestHowFarARoundRings(t *testing.T) {
 	blind.Unknown = []Missing{{What: "refusal_rate", Since: clockTime("14:00")}}
 	blind.Bands = [3]BandObservation{}
 	relapsedAndRaised := raised
+	due := func(r *Record) { r.NextUpdateAt = clockTime("15:30") }
 	for _, test := range []struct {
 		name         string
 		escalated    string // how long the first round went unheard
@@ -150,6 +151,9 @@ func TestHowFarARoundRings(t *testing.T) {
 			[]string{"15:30:00 round 2 step 1 pass 0: oncall lead"}},
 		{"unverified rings the next role too", "14:12", true, held, clear, []string{"15:30:00 round 2 step 1 pass 0: oncall lead"}},
 		{"unverified rings nobody while somebody is called", "14:12", false, held, clear, nil},
+		{"an overdue update rings the owner", "14:30", true, due, fires, []string{"15:30:00 round 2 step 0 pass 0: oncall"}},
+		{"an overdue update rings nobody while somebody is called", "14:30", false, due, fires, nil},
+		{"a reopening rings whom the incident called so far", "14:30", true, reopened, fires, []string{"15:30:00 round 2 step 1 pass 0: oncall lead"}},
 		{"blindness rings the owner", "14:12", true, nil, blind, []string{"15:30:00 round 2 step 0 pass 0: oncall"}},
 		{"blindness rings nobody while somebody is called", "14:12", false, nil, blind, nil},
 	} {
@@ -176,7 +180,12 @@ func TestHowFarARoundRings(t *testing.T) {
 
 func cleared(r *Record) { r.Findings[0].Cleared = true }
 
-func held(r *Record) { r.FirstHold, r.Findings[0].Cleared = clockTime("13:30"), true }
+func reopened(r *Record) {
+	apply(r, Event{Seq: r.Version + 1, At: clockTime("15:00"), Body: Resolved{ImpactEndedAt: clockTime("14:45")}})
+	apply(r, Event{Seq: r.Version + 1, At: clockTime("15:29"), Body: Reopened{Severity: r.Severity}})
+}
+
+func held(r *Record) { r.RecoveryBegan, r.Findings[0].Cleared = clockTime("13:30"), true }
 
 func TestAStepThatFellDueInAGapIsTakenOnce(t *testing.T) {
 	p := testPolicy()

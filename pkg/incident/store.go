@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
@@ -21,7 +22,7 @@ var (
 
 // Store keeps events and records. All its methods are safe for concurrent use.
 type Store interface {
-	// Versions gives the version of every open incident, by id.
+	// Versions gives the version of every open record, whatever its class, by id.
 	Versions(ctx context.Context) (map[string]int64, error)
 	// Load gives a record with the snapshots of its findings; ref is an id or a number, with or without #.
 	Load(ctx context.Context, ref string) (*Record, error)
@@ -37,15 +38,40 @@ type Store interface {
 	Answered(ctx context.Context, key string) (*Answer, error)
 	// Commit writes all of it or nothing, durably. ErrConflict, ErrFenced: nothing was written.
 	Commit(ctx context.Context, commit Commit) error
+
+	// Feed gives events of all incidents in the order of their commits, with a position above after; limit 0: all.
+	Feed(ctx context.Context, after int64, limit int) ([]Positioned, error)
+	// Position is that of the newest commit.
+	Position(ctx context.Context) (int64, error)
+	// Silences gives the silences whose end lies after a time, newest first.
+	Silences(ctx context.Context, after time.Time) ([]Silence, error)
+	// PutSilence adds a silence, or replaces the one with its id.
+	PutSilence(ctx context.Context, s Silence) error
+	// Changes gives what is on record of changes that lie after a time, reported and detected ones apart, in order of time.
+	Changes(ctx context.Context, after time.Time) ([]changes.Change, error)
+	// PutChanges adds changes, or replaces those with their ids.
+	PutChanges(ctx context.Context, all []changes.Change) error
+	// Key gives 32 random bytes that stay the same for ever under a name; they are made when first asked for.
+	Key(ctx context.Context, name string) ([]byte, error)
 }
 
-// Filter selects incidents for a list. The zero value lists all.
+// Positioned is an event of some incident, and where it stands among all. Those of one commit share a position.
+type Positioned struct {
+	Position int64
+	Incident string
+	Event    Event
+}
+
+// Filter selects incidents for a list. The zero value lists all incidents and drills.
 type Filter struct {
 	State    string // a state, or "open"
 	Runbook  string
 	Severity runbook.Severity
 	After    string // where the page before ended
 	Limit    int
+
+	Self       bool      // the daemon's own troubles alone; else they are left out
+	EndedAfter time.Time // resolved or dismissed after it; zero: any
 }
 
 // Commit is one transaction: what happened, what it adds up to, what must be sent because of it.
@@ -69,7 +95,17 @@ const (
 	DeliverPage   = "page"   // calls somebody; Round and Step say which call
 	DeliverEnd    = "end"    // tells a receiver that accepted a page how the incident ended, and ends the key
 	DeliverNotice = "notice" // needs no answer; only to receivers that can carry one
+
+	DeliverAcknowledge = "acknowledge" // tells a receiver that accepted a page of the round that somebody has it
+	DeliverProgress    = "progress"    // tells a receiver that accepted a page what happened since
 )
+
+// Carries says what a receiver can be told beside a page and its end.
+type Carries struct {
+	Notices          bool // what needs no answer; not a pager, for whatever it is sent calls somebody
+	Acknowledgements bool // that somebody has it
+	Progress         bool // each station of the railway
+}
 
 // Delivery is a row of the outbox: what must be sent to one receiver. The message is rendered when it is sent, from
 // the record as it is then.
@@ -86,6 +122,9 @@ type Delivery struct {
 	Severity  runbook.Severity // of the round
 	StartedAt time.Time        // of the round
 	EndsKey   string           // a page of a new round: the key of the round before, to be ended there
+	Roles     []string         // of a page: the roles that it calls
+	Digest    string           // of an end: the key of the storm's digest that carried the page
+	Reminds   time.Time        // of a notice: the update that falls due then; it is not sent when that has been posted
 	Due       time.Time
 	// Kept by the outbox:
 	CreatedAt time.Time

@@ -43,6 +43,21 @@ type world struct {
 	began    time.Time // before it nothing was unknown
 	now      time.Time
 	told     func(*Record, []Event)
+	actions  func(r *Record, t time.Time) map[string]ActionObservation // nil: none is looked at
+}
+
+// placed gives the events of a firing's home, where no incident is open.
+func placed(f Firing, ended []*Record, p Policy, t time.Time) []Event {
+	var past []*decision
+	for _, r := range ended {
+		past = append(past, newDecision(r, p, t))
+	}
+	d := place(f, nil, past, p, t)
+	if d == nil {
+		return nil
+	}
+	d.page()
+	return d.events
 }
 
 // tester is what testing.T and rapid.T share.
@@ -74,6 +89,12 @@ func (w *world) restart() {
 
 var groupOfBot = labels.FromStrings("service", "support-bot")
 
+// noUpdates is for stories that are not about updates.
+func noUpdates() runbook.Communication {
+	none := map[runbook.Severity]time.Duration{runbook.Sev1: 0, runbook.Sev2: 0, runbook.Sev3: 0, runbook.Sev4: 0}
+	return runbook.Communication{FirstUpdate: none, UpdateEvery: none}
+}
+
 // refusedRunbook is the worked example's: hold 15m, look-back 5m.
 func refusedRunbook() *runbook.Snapshot {
 	condition := func(signal string, comparison triggers.Comparison, limit float64) *triggers.Clause {
@@ -85,7 +106,8 @@ func refusedRunbook() *runbook.Snapshot {
 	return &runbook.Snapshot{
 		Runbook: runbook.Runbook{
 			Name: "good-users-refused", Title: "The safety layer refuses good users", Service: "support-bot",
-			Branch: "safety-false-positives", Owner: "oncall",
+			Branch: "safety-false-positives", Owner: "oncall", ReopenWithin: 4 * time.Hour,
+			Communication: noUpdates(),
 			Recovery: runbook.Recovery{
 				Hold: 15 * time.Minute, Timeout: 2 * time.Hour,
 				Key:      runbook.Band{Clause: condition("refusal_rate", triggers.Below, 0.06)},
@@ -126,7 +148,8 @@ func (w *world) tick(t time.Time, walking bool) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	tick := Tick{T: t, Walking: walking, Observations: map[string]Observation{}}
+	key := FindingKey(w.snapshot.Runbook.Name, groupOfBot)
+	tick := Tick{T: t, Walking: walking, Observations: map[string]Observation{}, Clear: map[string]bool{key: w.truth(t).Trigger == triggers.Clear}}
 	for _, r := range open {
 		tick.Observations[r.ID] = w.observe(r, t)
 	}
@@ -156,6 +179,9 @@ func (w *world) observe(r *Record, t time.Time) Observation {
 		now.Unknown[i].Since = since
 	}
 	o := Observation{Findings: []FindingObservation{now}}
+	if w.actions != nil {
+		o.Actions = w.actions(r, t)
+	}
 	if r.Hold != nil {
 		o.Hold = Progress{Since: r.Hold.Since, Through: r.Hold.Since}
 		for tick := r.Hold.Since.Add(interval); tick.Before(t); tick = tick.Add(interval) {
@@ -202,6 +228,27 @@ func (w *world) command(c Command) {
 	w.t.Helper()
 	if _, err := w.desk.Command(w.t.Context(), "#1", c, Idempotency{}); err != nil {
 		w.t.Fatalf("%T: %v", c, err)
+	}
+}
+
+// happen adds what people and actions do to the first incident, as it is told to the Desk at a time.
+func (w *world) happen(at, actor string, bodies ...Body) {
+	w.t.Helper()
+	w.now = clockTime(at)
+	err := w.desk.decide(w.t.Context(), func() (Commit, error) {
+		r := w.record()
+		d := newDecision(r, w.policy, w.now)
+		d.actor, d.seed = actor, fmt.Sprintf("%s %T", at, bodies[0])
+		for _, body := range bodies {
+			d.add(body, "")
+			if done, ok := body.(ActionDone); ok {
+				d.effectiveOnceDone(d.record.action(done.Action))
+			}
+		}
+		return Commit{Changes: []Change{change(r, d.events, w.policy, w.now)}}, nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 

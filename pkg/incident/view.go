@@ -1,7 +1,9 @@
 package incident
 
 import (
-	"fmt"
+	"cmp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ type View struct {
 	Service  string            `json:"service"`
 	Group    map[string]string `json:"group" doc:"Values of the runbook's group_by labels."`
 	Branch   string            `json:"branch"`
+	Class    Class             `json:"class,omitempty" enum:"drill,self" doc:"drill: practice. self: a trouble of the daemon's own. Missing: an incident."`
 	Severity runbook.Severity  `json:"severity"`
 	Rule     string            `json:"rule,omitempty" doc:"The rule of the severity rubric that holds, in words."`
 	State    State             `json:"state"`
@@ -28,12 +31,15 @@ type View struct {
 	Headline string            `json:"headline" doc:"The first line of every message: what is broken, by how much, since when, how bad, who owns it, where to look."`
 	URL      string            `json:"url"`
 
+	Findings    []FindingView    `json:"findings" doc:"The triggers that stand in it; the first one gives title, owner, service and branch."`
 	Segments    []SegmentView    `json:"segments"`
 	BlastRadius *float64         `json:"blast_radius,omitempty" doc:"Share of traffic in segments that breach now."`
 	Recovery    []BandView       `json:"recovery"`
 	Triage      []TriageView     `json:"triage"`
 	Mitigations []MitigationView `json:"mitigations" doc:"What buys time before or beside a rollback."`
 	Rollbacks   []RollbackView   `json:"rollbacks"`
+	Actions     []ActionView     `json:"actions" doc:"Rollbacks and mitigations that were asked for or done, in that order."`
+	Updates     []UpdateView     `json:"updates" doc:"What was told to those who wait for news."`
 	Postmortem  PostmortemView   `json:"postmortem"`
 	Timeline    []TimelineEntry  `json:"timeline"`
 	SeenAt      *time.Time       `json:"seen_at,omitempty" doc:"The tick that saw what is said of now; missing before the first one, and when the incident is over."`
@@ -46,7 +52,13 @@ type View struct {
 	Unverified   bool       `json:"unverified"`
 	Blind        bool       `json:"blind"`
 	Unknown      []string   `json:"unknown,omitempty" doc:"What has been unknown for blind_after or longer."`
-	Follows      string     `json:"follows,omitempty"`
+	Follows      string     `json:"follows,omitempty" doc:"Id of the incident before it, of the same trigger."`
+
+	Silenced     []string       `json:"silenced,omitempty" doc:"Causes for a call that wait for the end of a silence."`
+	PinnedUntil  *time.Time     `json:"pinned_until,omitempty" doc:"Until then the severity stays where a person lowered it."`
+	Overdue      bool           `json:"overdue" doc:"An update fell due and has not been posted."`
+	NextUpdateAt *time.Time     `json:"next_update_at,omitempty"`
+	Dismissal    *DismissalView `json:"dismissal,omitempty"`
 
 	HoldSince          *time.Time `json:"hold_since,omitempty"`
 	HoldSeconds        float64    `json:"hold_seconds,omitempty" doc:"How long every band must be held."`
@@ -64,6 +76,62 @@ type View struct {
 	ImpactEndedAt   *time.Time `json:"impact_ended_at,omitempty"`
 	ResolvedAt      *time.Time `json:"resolved_at,omitempty"`
 	ClosedAt        *time.Time `json:"closed_at,omitempty"`
+	DismissedAt     *time.Time `json:"dismissed_at,omitempty"`
+	ReopenedAt      *time.Time `json:"reopened_at,omitempty" doc:"The last time."`
+}
+
+// Ref names the incident where people type it: its number, or the id of what has none.
+func (v *View) Ref() string {
+	if v.Number > 0 {
+		return strconv.FormatInt(v.Number, 10)
+	}
+	return v.ID
+}
+
+// FindingView is a trigger that stands in the incident.
+type FindingView struct {
+	Runbook string            `json:"runbook"`
+	Title   string            `json:"title"`
+	Group   map[string]string `json:"group"`
+	Owner   string            `json:"owner"`
+	Cleared bool              `json:"cleared" doc:"Its trigger is clear."`
+}
+
+// ActionView is a rollback or a mitigation, from its request to its measured effect.
+type ActionView struct {
+	ID          string     `json:"id"`
+	Step        string     `json:"step,omitempty" doc:"Of the rollback stack; missing: a mitigation."`
+	Title       string     `json:"title"`
+	From        string     `json:"from,omitempty"`
+	To          string     `json:"to,omitempty"`
+	State       string     `json:"state" enum:"requested,started,done,effective,failed"`
+	How         string     `json:"how,omitempty" enum:"sent,by hand,seen"`
+	Why         string     `json:"why,omitempty" doc:"It failed: refused, expired, dry run, unanswered, ineffective."`
+	Cause       string     `json:"cause,omitempty"`
+	By          string     `json:"by,omitempty"`
+	Approvers   []string   `json:"approvers,omitempty"`
+	RequestedAt *time.Time `json:"requested_at,omitempty"`
+	StartedAt   *time.Time `json:"started_at,omitempty"`
+	DoneAt      *time.Time `json:"done_at,omitempty"`
+	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+	FailedAt    *time.Time `json:"failed_at,omitempty"`
+	Effect      *Effect    `json:"effect,omitempty"`
+}
+
+// UpdateView is an update that was posted.
+type UpdateView struct {
+	At       time.Time `json:"at"`
+	By       string    `json:"by"`
+	Audience string    `json:"audience" enum:"internal,customer"`
+	Text     string    `json:"text"`
+}
+
+// DismissalView says why an incident was none.
+type DismissalView struct {
+	By          string `json:"by"`
+	Reason      string `json:"reason" enum:"false_alarm,duplicate,expected,test"`
+	Text        string `json:"text,omitempty"`
+	DuplicateOf string `json:"duplicate_of,omitempty"`
 }
 
 // SegmentView is a condition that breached, for a segment.
@@ -83,9 +151,10 @@ type SegmentView struct {
 
 // BandView is a recovery band.
 type BandView struct {
-	Band   string `json:"band" enum:"key,safety,business"`
-	Target string `json:"target" doc:"The condition in words."`
-	None   string `json:"none,omitempty" doc:"Why nothing measures it."`
+	Band    string `json:"band" enum:"key,safety,business"`
+	Runbook string `json:"runbook,omitempty" doc:"Of a finding that joined; missing: the incident's own."`
+	Target  string `json:"target" doc:"The condition in words."`
+	None    string `json:"none,omitempty" doc:"Why nothing measures it."`
 
 	State     string     `json:"state,omitempty" enum:"held,missed,unknown,empty,none" doc:"At seen_at. empty: a share of nothing."`
 	Value     *float64   `json:"value,omitempty" doc:"At seen_at, of the band's (first) condition."`
@@ -100,6 +169,12 @@ type TriageView struct {
 	Check    string   `json:"check"`
 	Evidence string   `json:"evidence,omitempty" doc:"What it is to be decided by, in words."`
 	Decide   []string `json:"decide,omitempty"`
+	Runbook  string   `json:"runbook,omitempty" doc:"Of a finding that joined; missing: the incident's own."`
+
+	Answer     string     `json:"answer,omitempty" doc:"The last one."`
+	AnswerText string     `json:"answer_text,omitempty"`
+	AnsweredBy string     `json:"answered_by,omitempty"`
+	AnsweredAt *time.Time `json:"answered_at,omitempty"`
 }
 
 // MitigationView is what buys time before or beside a rollback.
@@ -119,6 +194,8 @@ type RollbackView struct {
 // PostmortemView is what the postmortem will ask.
 type PostmortemView struct {
 	Questions []string `json:"questions"`
+	// Content is what people filled in; nil: nothing so far.
+	Content *Postmortem `json:"content,omitempty"`
 }
 
 // TimelineEntry is an event, in the words of people.
@@ -145,20 +222,21 @@ func LiveView(r *Record, events []Event, externalURL string, now time.Time, live
 	first := r.Findings[0]
 	book := first.runbook()
 	v := View{
-		ID: r.ID, Number: r.Number, Runbook: first.Name, Title: book.Title, Service: r.Service, Group: first.Group.Map(),
+		ID: r.ID, Number: r.Number, Class: r.Class, Runbook: first.Name, Title: book.Title, Service: r.Service, Group: first.Group.Map(),
 		Branch: book.Branch, Severity: r.Severity, Rule: r.Rule, State: r.State(), Owner: book.Owner,
-		Impact: impact(r, live), URL: fmt.Sprintf("%s/incidents/%d", strings.TrimSuffix(externalURL, "/"), r.Number),
-		Segments: segmentViews(r, live), Recovery: bandViews(r, live), Triage: triageViews(book),
-		Postmortem: PostmortemView{Questions: book.Postmortem.Questions},
+		Impact:   impact(r, live),
+		Findings: findingViews(r), Segments: segmentViews(r, live), Recovery: bandViews(r, live), Triage: triageViews(r),
+		Actions: actionViews(r), Postmortem: PostmortemView{Questions: r.questions(), Content: r.Postmortem},
 		Unverified: r.Unverified, Blind: r.Blind != nil, Follows: r.Follows,
 		ImpactStartedAt: known(r.ImpactStartedAt), BreachBegan: known(r.BreachBegan), OpenedAt: known(r.OpenedAt),
 		DetectedAt: known(r.DetectedAt), PagedAt: known(r.PagedAt), AcknowledgedAt: known(r.AcknowledgedAt),
 		MitigatedAt: known(r.MitigatedAt), ImpactEndedAt: known(r.ImpactEndedAt), ResolvedAt: known(r.ResolvedAt),
-		ClosedAt: known(r.ClosedAt),
+		ClosedAt: known(r.ClosedAt), DismissedAt: known(r.DismissedAt), ReopenedAt: known(r.ReopenedAt),
 	}
+	v.URL = strings.TrimSuffix(externalURL, "/") + "/incidents/" + v.Ref()
 	v.see(r, live)
 	v.people(r)
-	v.steps(book)
+	v.steps(r)
 	v.Headline = headline(r, live, v, now)
 	for _, e := range events {
 		v.Timeline = append(v.Timeline, TimelineEntry{
@@ -198,15 +276,29 @@ func (v *View) people(r *Record) {
 		v.Calling, v.Round, v.Called, v.NextCallAt = r.Round.Calling, r.Round.N, r.Round.Called, known(r.Round.NextAt)
 		v.NotDelivered = r.notDelivered()
 	}
+	if r.Pin != nil {
+		v.PinnedUntil = known(r.Pin.Until)
+	}
+	if d := r.Dismissal; d != nil {
+		v.Dismissal = &DismissalView{By: d.By, Reason: d.Reason, Text: d.Text, DuplicateOf: d.DuplicateOf}
+	}
+	v.Silenced = r.Held
+	v.NextUpdateAt, v.Overdue = known(r.NextUpdateAt), !r.OverdueSince.IsZero()
+	for _, u := range r.Updates {
+		v.Updates = append(v.Updates, UpdateView(u))
+	}
 }
 
-// steps fills in what people can do.
-func (v *View) steps(book *runbook.Runbook) {
-	for _, m := range book.Mitigate {
-		v.Mitigations = append(v.Mitigations, MitigationView{Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v)})
-	}
-	for _, step := range book.Rollback {
-		v.Rollbacks = append(v.Rollbacks, RollbackView{Artifact: step.Artifact, Name: step.Name, Do: instruction(step.Do, v)})
+// steps fills in what people can do, of every finding.
+func (v *View) steps(r *Record) {
+	for i := range r.Findings {
+		book := r.Findings[i].runbook()
+		for _, m := range book.Mitigate {
+			v.Mitigations = append(v.Mitigations, MitigationView{Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v)})
+		}
+		for _, step := range book.Rollback {
+			v.Rollbacks = append(v.Rollbacks, RollbackView{Artifact: step.Artifact, Name: step.Name, Do: instruction(step.Do, v)})
+		}
 	}
 }
 
@@ -242,33 +334,112 @@ func segmentViews(r *Record, live *Live) []SegmentView {
 	return views
 }
 
-func bandViews(r *Record, live *Live) []BandView {
-	var views []BandView
-	seen := live.bands()
-	for i, band := range bandsOf(&r.Findings[0].runbook().Recovery) {
-		view := BandView{Band: BandNames[i], Target: band.Clause.String(), None: band.None}
-		if seen != nil {
-			view.see(r, seen[i])
-		}
-		views = append(views, view)
+// ofJoined names the runbook of a finding that joined; empty for the incident's own.
+func (r *Record) ofJoined(finding int) string {
+	if finding == 0 {
+		return ""
+	}
+	return r.Findings[finding].Name
+}
+
+func findingViews(r *Record) []FindingView {
+	var views []FindingView
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		views = append(views, FindingView{
+			Runbook: f.Name, Title: f.runbook().Title, Group: f.Group.Map(), Owner: f.runbook().Owner, Cleared: f.Cleared,
+		})
 	}
 	return views
 }
 
-func (v *BandView) see(r *Record, seen BandObservation) {
+func bandViews(r *Record, live *Live) []BandView {
+	var views []BandView
+	for n := range r.Findings {
+		seen := live.bands(n)
+		for i, band := range bandsOf(&r.Findings[n].runbook().Recovery) {
+			view := BandView{Band: BandNames[i], Runbook: r.ofJoined(n), Target: band.Clause.String(), None: band.None}
+			if seen != nil {
+				view.see(r, n, seen[i])
+			}
+			views = append(views, view)
+		}
+	}
+	return views
+}
+
+func (v *BandView) see(r *Record, finding int, seen BandObservation) {
 	v.State, v.Missing = bandWords[seen.State], seen.Unproven
 	if seen.Value != nil {
-		v.Value, v.Text = &seen.Value.V, triggers.FormatValue(r.unitOf(v.Band), seen.Value.V)
+		v.Value, v.Text = &seen.Value.V, triggers.FormatValue(r.Findings[finding].unitOf(v.Band), seen.Value.V)
 	}
 	if r.Hold != nil && seen.State == BandHeld {
 		v.HeldSince = known(r.Hold.Since)
 	}
 }
 
-func triageViews(book *runbook.Runbook) []TriageView {
+// checklist gives the items of every finding, in their order: an item's number is its place, from 1.
+func (r *Record) checklist() []runbook.Check {
+	var all []runbook.Check
+	for i := range r.Findings {
+		all = append(all, r.Findings[i].runbook().Triage...)
+	}
+	return all
+}
+
+// questions are those that the postmortem must answer, of every finding, each once.
+func (r *Record) questions() []string {
+	var all []string
+	for i := range r.Findings {
+		for _, question := range r.Findings[i].runbook().Postmortem.Questions {
+			if !slices.Contains(all, question) {
+				all = append(all, question)
+			}
+		}
+	}
+	return all
+}
+
+func triageViews(r *Record) []TriageView {
 	var views []TriageView
-	for i, item := range book.Triage {
-		views = append(views, TriageView{N: i + 1, Check: item.Title, Evidence: evidenceInWords(item.Evidence), Decide: item.Decide})
+	for finding := range r.Findings {
+		for _, item := range r.Findings[finding].runbook().Triage {
+			n := len(views) + 1
+			view := TriageView{N: n, Check: item.Title, Evidence: evidenceInWords(item.Evidence), Decide: item.Decide, Runbook: r.ofJoined(finding)}
+			if answered, ok := r.Triage[n]; ok {
+				view.Answer, view.AnswerText = answered.Answer, answered.Text
+				view.AnsweredBy, view.AnsweredAt = answered.By, known(answered.At)
+			}
+			views = append(views, view)
+		}
 	}
 	return views
+}
+
+func actionViews(r *Record) []ActionView {
+	var views []ActionView
+	for _, a := range r.Actions {
+		views = append(views, ActionView{
+			ID: a.ID, Step: a.Step, Title: a.Title, From: a.From, To: a.To, State: a.state(),
+			How: a.How, Why: a.Why, Cause: a.Cause, By: cmp.Or(a.RequestedBy, a.DoneBy), Approvers: a.Approvers,
+			RequestedAt: known(a.RequestedAt), StartedAt: known(a.StartedAt), DoneAt: known(a.DoneAt),
+			EffectiveAt: known(a.EffectiveAt), FailedAt: known(a.FailedAt), Effect: a.Effect,
+		})
+	}
+	return views
+}
+
+// state says how far an action has come.
+func (a *Action) state() string {
+	switch {
+	case !a.FailedAt.IsZero():
+		return "failed"
+	case !a.EffectiveAt.IsZero():
+		return "effective"
+	case !a.DoneAt.IsZero():
+		return "done"
+	case !a.StartedAt.IsZero():
+		return "started"
+	}
+	return "requested"
 }

@@ -23,13 +23,20 @@ const shownSignals = 3
 // headline is the first line of every message: how bad, what is broken, by how much, since when, where, who owns it,
 // where to look.
 func headline(r *Record, live *Live, v View, now time.Time) string {
-	var parts []string
 	title := cmp.Or(v.Title, v.Runbook)
-	if !r.ResolvedAt.IsZero() {
+	var parts []string
+	switch {
+	case r.Class == Self && !r.Open():
+		parts = append(parts, fmt.Sprintf("OVER %s, from %s to %s", title, minute(r.OpenedAt, now), minute(r.ResolvedAt, now)))
+	case r.Class == Self:
+		parts = append(parts, fmt.Sprintf("%s since %s: %s", title, minute(r.OpenedAt, now), r.Rule))
+	case !r.DismissedAt.IsZero():
+		parts = append(parts, fmt.Sprintf("DISMISSED %s %s: %s%s", loud(r.Severity), title, dismissedInWords(r.Dismissal), r.dismissedBy()))
+	case !r.ResolvedAt.IsZero():
 		parts = append(parts, fmt.Sprintf("RESOLVED %s %s: impact lasted %s, from %s to %s, recovery verified for %s",
 			loud(r.Severity), title, duration(r.ImpactEndedAt.Sub(r.ImpactStartedAt)), minute(r.ImpactStartedAt, now),
 			minute(r.ImpactEndedAt, now), triggers.FormatDuration(r.HoldFor())))
-	} else {
+	default:
 		parts = append(parts, fmt.Sprintf("%s %s: %s since %s",
 			loud(r.Severity), title, worst(r, live, 1), minute(r.ImpactStartedAt, now)))
 		if r.Unverified {
@@ -39,6 +46,9 @@ func headline(r *Record, live *Live, v View, now time.Time) string {
 			parts = append(parts, "blind since "+minute(r.Blind.Since, now))
 		}
 	}
+	if r.Class == Drill {
+		parts[0] = "DRILL " + parts[0]
+	}
 	if v.Service != "" {
 		parts = append(parts, v.Service)
 	}
@@ -46,6 +56,32 @@ func headline(r *Record, live *Live, v View, now time.Time) string {
 		parts = append(parts, where)
 	}
 	return strings.Join(append(parts, "owner "+v.Owner, v.URL), " · ")
+}
+
+// dismissReasons are the reasons to dismiss an incident, in words.
+var dismissReasons = map[string]string{
+	FalseAlarm: "a false alarm", Duplicate: "a duplicate", Expected: "expected", Test: "a test",
+}
+
+func dismissedInWords(d *Dismissal) string {
+	if d == nil {
+		return "no incident"
+	}
+	said := cmp.Or(dismissReasons[d.Reason], d.Reason)
+	if d.DuplicateOf != "" {
+		said += " of " + d.DuplicateOf
+	}
+	if d.Text != "" {
+		said += ", " + d.Text
+	}
+	return said
+}
+
+func (r *Record) dismissedBy() string {
+	if r.Dismissal == nil || r.Dismissal.By == "" {
+		return ""
+	}
+	return " (" + r.Dismissal.By + ")"
 }
 
 // GroupWords says what the incident is about beyond its service: tier paid, language en.
@@ -179,6 +215,9 @@ func inWords(r *Record, e Event) string {
 	case Opened:
 		return fmt.Sprintf("%s opened: %s, past the limit since %s%s", loud(b.Severity), breaches(r, b.Breaches),
 			Clock(b.BreachBegan, e.At), rule(b.Rule))
+	case FindingJoined:
+		return fmt.Sprintf("joined by %s at %s: %s, past the limit since %s%s", b.Name, loud(b.Severity), breaches(r, b.Breaches),
+			Clock(b.BreachBegan, e.At), rule(b.Rule))
 	case BreachJoined:
 		return "also breaching: " + breaches(r, b.Breaches)
 	case TriggerCleared:
@@ -199,12 +238,130 @@ func inWords(r *Record, e Event) string {
 		return "everything can be seen again"
 	case Unverified:
 		return "no verified recovery within " + triggers.FormatDuration(r.timeout())
-	case Noted:
-		return b.Text
 	case GapNoted:
 		return fmt.Sprintf("nothing was evaluated from %s to %s", Clock(b.From, e.At), Clock(b.To, e.At))
 	}
+	if said := lifeInWords(e); said != "" {
+		return said
+	}
+	if said := actionInWords(r, e); said != "" {
+		return said
+	}
 	return pagingInWords(e)
+}
+
+// lifeInWords is what the timeline says of what people did, and of a second life; empty for anything else.
+func lifeInWords(e Event) string {
+	switch b := e.Body.(type) {
+	case Reopened:
+		said := "reopened at " + loud(b.Severity)
+		if b.Reason != "" {
+			return said + ": " + b.Reason
+		}
+		return said + ": the trigger of " + b.Name + " fires again" + rule(b.Rule)
+	case SeveritySet:
+		return b.inWords(e.At)
+	case PinExpired:
+		return "the severity that a person set is no longer kept: the rubric counts again"
+	case Noted:
+		return b.Text
+	case TriageAnswered:
+		said := fmt.Sprintf("checked %d: %s", b.N, b.Answer)
+		if b.Text != "" {
+			said += ", " + b.Text
+		}
+		return said
+	case UpdatePosted:
+		said := b.Audience + " update: " + b.Text
+		if !b.NextUpdateAt.IsZero() {
+			said += " (next " + Clock(b.NextUpdateAt, e.At) + ")"
+		}
+		return said
+	case UpdateOverdue:
+		return "an update was due " + Clock(b.Due, e.At) + " and nobody posted it"
+	case Dismissed:
+		return "dismissed: " + dismissedInWords(&Dismissal{Reason: b.Reason, Text: b.Text, DuplicateOf: b.DuplicateOf})
+	case PostmortemSaved:
+		return "saved the postmortem"
+	case Closed:
+		if e.Actor == Daemon {
+			return "closed: nothing more is asked for"
+		}
+		return "closed it: the postmortem is complete"
+	}
+	return ""
+}
+
+func (b SeveritySet) inWords(at time.Time) string {
+	if b.Until.IsZero() {
+		return fmt.Sprintf("raised from %s to %s: %s", loud(b.From), loud(b.To), cmp.Or(b.Reason, "by hand"))
+	}
+	return fmt.Sprintf("lowered from %s to %s until %s: %s; until then only a rubric worse than %s raises it",
+		loud(b.From), loud(b.To), Clock(b.Until, at), b.Reason, loud(b.Floor))
+}
+
+// actionInWords is what the timeline says of evidence, changes and actions; empty for anything else.
+func actionInWords(r *Record, e Event) string {
+	switch b := e.Body.(type) {
+	case EvidenceGathered:
+		return fmt.Sprintf("evidence for check %d: %s", b.N, cmp.Or(b.Error, b.Text))
+	case ChangeSeen:
+		return fmt.Sprintf("%s changed %s%s", b.Artifact, Clock(b.At, e.At), versions(b.From, b.To))
+	case ActionRequested:
+		return "asked for: " + b.Title + versions(b.From, b.To)
+	case ActionApproved:
+		return "approved: " + r.actionTitle(b.Action)
+	case ActionStarted:
+		return "began: " + r.actionTitle(b.Action)
+	case ActionDone:
+		how := map[string]string{DoneByHand: " by hand", DoneSeen: ", seen in the change log"}[b.How]
+		return "done" + how + ": " + cmp.Or(b.Title, r.actionTitle(b.Action)) + versions(b.From, b.To)
+	case ActionEffective:
+		return r.actionTitle(b.Action) + " took effect on traffic"
+	case ActionFailed:
+		return b.inWords(r.actionTitle(b.Action))
+	case EffectMeasured:
+		return "effect of " + r.actionTitle(b.Action) + ": " + b.Effect.Verdict
+	case Mitigated:
+		return "mitigated: " + b.Title
+	}
+	return ""
+}
+
+func (b ActionFailed) inWords(title string) string {
+	said := map[string]string{
+		FailedRefused:     "was refused",
+		FailedExpired:     "was not approved in time",
+		FailedDryRun:      "was not run: actions are switched off, this shows what would be sent",
+		FailedUnanswered:  "had no answer: nobody knows whether it took place, and it is not sent again by itself",
+		FailedIneffective: "did not take effect on traffic",
+	}[b.Why]
+	said = title + " " + cmp.Or(said, "failed")
+	if b.Cause != "" {
+		said += ": " + b.Cause
+	}
+	return said
+}
+
+// actionTitle names an action for people.
+func (r *Record) actionTitle(id string) string {
+	if a := r.action(id); a != nil {
+		return cmp.Or(a.Title, a.Step, a.Mitigate, "the action")
+	}
+	return "the action"
+}
+
+// versions says what an artifact was changed from and to, as far as that is known.
+func versions(from, to string) string {
+	switch {
+	case from != "" && to != "":
+		return " from " + from + " to " + to
+	case to != "":
+		return " to " + to
+	case from != "":
+		return " from " + from
+	}
+	return ""
 }
 
 // pagingInWords is what the timeline says of the events of paging, and of those of a later release.
@@ -212,15 +369,17 @@ func pagingInWords(e Event) string {
 	switch b := e.Body.(type) {
 	case Paged:
 		return b.inWords(e.At)
+	case PageHeld:
+		return fmt.Sprintf("nobody is called for now (%s): silenced until %s", strings.Join(b.Causes, ", "), Clock(b.Until, e.At))
 	case PageDelivered:
+		if b.Digest != "" {
+			return b.Receiver + " accepted the page, in a digest of many"
+		}
 		return b.Receiver + " accepted the page"
 	case PageFailed:
 		return b.inWords()
 	case Acknowledged:
-		if b.From != "" {
-			return "took over from " + b.From
-		}
-		return "took the incident"
+		return b.inWords()
 	case Unacknowledged:
 		return "gave the incident back"
 	case Unknown:
@@ -244,28 +403,40 @@ func (b HoldBroken) inWords(r *Record) string {
 	case HoldBlind:
 		return "recovery can't be verified: the data of " + cmp.Or(b.Band, "recovery") +
 			" were missing for longer than the hold lasts"
+	case HoldPooled:
+		return "recovery didn't hold: over the whole hold " + b.Band + " is out of band, though single points are not"
 	}
 	said := "recovery didn't hold: " + b.Band + " was out of band more often than it may be"
 	if b.Value != nil {
-		said += ", now " + triggers.FormatValue(r.unitOf(b.Band), b.Value.V)
+		said += ", now " + triggers.FormatValue(r.Findings[0].unitOf(b.Band), b.Value.V)
 	}
 	return said
 }
 
 // unitOf is the unit of a band's first condition.
-func (r *Record) unitOf(band string) triggers.Unit {
-	first := &r.Findings[0]
-	bands := bandsOf(&first.runbook().Recovery)
+func (f *Finding) unitOf(band string) triggers.Unit {
+	bands := bandsOf(&f.runbook().Recovery)
 	at := slices.Index(BandNames[:], band)
-	if at < 0 || first.Snapshot == nil {
+	if at < 0 || f.Snapshot == nil {
 		return triggers.NoUnit
 	}
 	for _, condition := range bands[at].Clause.Conditions() {
-		if signal := first.Snapshot.Signals[condition.Signal]; signal != nil {
+		if signal := f.Snapshot.Signals[condition.Signal]; signal != nil {
 			return signal.Unit
 		}
 	}
 	return triggers.NoUnit
+}
+
+func (b Acknowledged) inWords() string {
+	said := "took the incident"
+	if b.From != "" {
+		said = "took over from " + b.From
+	}
+	if b.Resolved {
+		said += ", and resolved it at " + cmp.Or(b.Receiver, b.Via) + ": here it is still watched"
+	}
+	return said
 }
 
 func (b Paged) inWords(at time.Time) string {

@@ -196,7 +196,7 @@ func writeRecord(t *transaction, change incident.Change, now time.Time) error {
 	var rows int64
 	if change.Before == 0 {
 		rows, err = t.exec(insertIncident, record.ID, first.Name, first.Runbook, state, severity,
-			micros(record.OpenedAt), ended, updated, record.Version, string(document))
+			micros(record.OpenedAt), ended, updated, record.Version, string(document), string(record.Class))
 	} else {
 		rows, err = t.exec(updateIncident, state, severity, ended, updated, record.Version, string(document),
 			record.ID, change.Before)

@@ -23,6 +23,8 @@ type migration struct {
 // migrations stand in the order of their versions.
 var migrations = []migration{
 	{version: 1, minBinary: 1, files: files, file: "migrations/0001_initial.sql"},
+	{version: 2, minBinary: 1, files: files, file: "migrations/0002_life.sql"},
+	{version: 3, minBinary: 1, files: files, file: "migrations/0003_changes.sql"},
 }
 
 // migrate runs what the store lacks, each migration in its own transaction with its version, and gives the version

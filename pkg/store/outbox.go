@@ -20,12 +20,15 @@ type payload struct {
 	Severity  runbook.Severity `json:"severity,omitempty"`
 	StartedAt time.Time        `json:"started_at,omitzero"`
 	EndsKey   string           `json:"ends_key,omitempty"`
+	Roles     []string         `json:"roles,omitempty"`
+	Digest    string           `json:"digest,omitempty"`
+	Reminds   time.Time        `json:"reminds,omitzero"`
 }
 
 // writeDelivery queues a row. Its id is made of the event and the receiver: one that is there already was queued, or
 // sent, by an earlier attempt, and is not sent twice.
 func writeDelivery(t *transaction, d *incident.Delivery, now time.Time) error {
-	carried, err := json.Marshal(payload{d.Round, d.Step, d.Causes, d.Severity, d.StartedAt, d.EndsKey})
+	carried, err := json.Marshal(payload{d.Round, d.Step, d.Causes, d.Severity, d.StartedAt, d.EndsKey, d.Roles, d.Digest, d.Reminds})
 	if err != nil {
 		return fmt.Errorf("delivery %s: %w", d.ID, err)
 	}
@@ -66,6 +69,7 @@ func scanDelivery(rows *sql.Rows) (d incident.Delivery, err error) {
 	}
 	d.Round, d.Step, d.Causes = carried.Round, carried.Step, carried.Causes
 	d.Severity, d.StartedAt, d.EndsKey = carried.Severity, carried.StartedAt, carried.EndsKey
+	d.Roles, d.Digest, d.Reminds = carried.Roles, carried.Digest, carried.Reminds
 	d.CreatedAt, d.Due = moment(created), moment(due)
 	return d, nil
 }

@@ -89,7 +89,10 @@ func (s *SQLite) List(ctx context.Context, filter incident.Filter) (records []*i
 
 // listQuery asks for one record more than the page holds, to know whether there is a next one.
 func listQuery(filter incident.Filter) (string, []any, error) {
-	var conditions []string
+	conditions, older, order := []string{"class<>'self'"}, "number<", " DESC"
+	if filter.Self { // their numbers run down
+		conditions, older, order = []string{"class='self'"}, "number>", ""
+	}
 	var arguments []any
 	where := func(condition string, argument any) {
 		arguments = append(arguments, argument)
@@ -113,13 +116,12 @@ func listQuery(filter incident.Filter) (string, []any, error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("list incidents: after %q: not the end of a page", filter.After)
 		}
-		where("number<", after)
+		where(older, after)
 	}
-	query := "SELECT number, record FROM incidents"
-	if len(conditions) > 0 {
-		query += " WHERE " + strings.Join(conditions, " AND ")
+	if !filter.EndedAfter.IsZero() {
+		where("ended_at>", micros(filter.EndedAfter))
 	}
-	query += " ORDER BY number DESC"
+	query := "SELECT number, record FROM incidents WHERE " + strings.Join(conditions, " AND ") + " ORDER BY number" + order
 	if filter.Limit > 0 {
 		arguments = append(arguments, filter.Limit+1)
 		query += " LIMIT ?" + strconv.Itoa(len(arguments))

@@ -189,6 +189,14 @@ func (s *SQLite) WALBytes() (int64, error) {
 	return info.Size(), nil
 }
 
+// Writable tries a write that changes nothing that anybody reads; the error says why nothing can be written.
+func (s *SQLite) Writable(ctx context.Context) error {
+	return s.transact(ctx, func(t *transaction) error {
+		_, err := t.exec(touchLead)
+		return err
+	})
+}
+
 // micros is how the store writes a time; a zero time is 0.
 func micros(t time.Time) int64 {
 	if t.IsZero() {

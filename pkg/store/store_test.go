@@ -178,7 +178,7 @@ func TestRefusedFiles(t *testing.T) {
 			closeStore(t, s)
 			execute(t, s.path, "UPDATE schema_version SET version=9, min_binary=8")
 			return s.path
-		}, "store is schema 9, this program knows 1; run a release that knows schema 8", ""},
+		}, "store is schema 9, this program knows 3; run a release that knows schema 8", ""},
 		{"a directory that nobody can write", func(t *testing.T) string {
 			if runtime.GOOS != "linux" {
 				t.Skip("needs /sys")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -39,6 +40,11 @@ func Test(t *testing.T, open func(t *testing.T) incident.Store) {
 		{"the mark of the walk never goes back", walkedTo},
 		{"an idempotent answer is kept, and its key is taken", answers},
 		{"an event of a later release survives", unknownEvent},
+		{"the daemon's own troubles stand apart from the incidents", apart},
+		{"events of all incidents are read in the order of their commits", feed},
+		{"a silence is kept, changed and forgotten at its end", silences},
+		{"a key is made once", keys},
+		{"changes are kept, replaced and read in order of time", changesKept},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
@@ -394,6 +400,135 @@ func unknownEvent(t *testing.T, s incident.Store) {
 		incident.Unknown{Name: "sang", Raw: json.RawMessage(`{"Song":"of a later release"}`)})
 	commit(t, s, later)
 	sameEvents(t, s, first.Record.ID, slices.Concat(first.Events, later.Events))
+}
+
+func apart(t *testing.T, s incident.Store) {
+	trouble := newIncident("self/blind", opened)
+	trouble.Record.Class = incident.Self
+	drill := newIncident("refused-drill", opened.Add(time.Minute))
+	drill.Record.Class = incident.Drill
+	commit(t, s, newIncident("refused", opened), trouble, drill)
+	for _, test := range []struct {
+		filter incident.Filter
+		want   []string
+	}{
+		{incident.Filter{}, []string{"2 refused-drill", "1 refused"}},
+		{incident.Filter{State: "open"}, []string{"2 refused-drill", "1 refused"}},
+		{incident.Filter{Self: true}, []string{"-1 self/blind"}},
+		{incident.Filter{Self: true, Runbook: "self/stuck"}, nil},
+	} {
+		records, _, err := s.List(t.Context(), test.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range records {
+			got = append(got, fmt.Sprintf("%d %s", r.Number, r.Findings[0].Name))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%+v: %q, want %q", test.filter, got, test.want)
+		}
+	}
+	versions, err := s.Versions(t.Context())
+	if err != nil || len(versions) != 3 {
+		t.Errorf("open: %v, %v", versions, err)
+	}
+}
+
+func feed(t *testing.T, s incident.Store) {
+	began, err := s.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := newIncident("refused", opened), newIncident("slow", opened.Add(time.Minute))
+	commit(t, s, first)
+	middle, err := s.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, second)
+	all, err := s.Feed(t.Context(), began, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(slices.Clone(first.Events), second.Events...)
+	if len(all) != len(want) {
+		t.Fatalf("%d events, want %d", len(all), len(want))
+	}
+	for i, p := range all {
+		if p.Event.ID != want[i].ID || asJSON(t, p.Event.Body) != asJSON(t, want[i].Body) || !p.Event.At.Equal(want[i].At) {
+			t.Errorf("event %d: %+v, want %+v", i, p.Event, want[i])
+		}
+	}
+	rest, err := s.Feed(t.Context(), middle, 1)
+	if err != nil || len(rest) != 1 || rest[0].Incident != second.Record.ID || rest[0].Position <= middle {
+		t.Errorf("after the first commit: %+v, %v", rest, err)
+	}
+	if none, err := s.Feed(t.Context(), all[len(all)-1].Position, 0); err != nil || len(none) != 0 {
+		t.Errorf("after the last: %+v, %v", none, err)
+	}
+}
+
+func silences(t *testing.T, s incident.Store) {
+	silence := incident.Silence{
+		ID: "s1", Runbook: "refused", Group: map[string]string{"tier": "paid"}, UpTo: runbook.Sev3, Reason: "a migration", By: "alice",
+		From: opened, Until: opened.Add(time.Hour),
+	}
+	put := func(s2 incident.Silence) {
+		t.Helper()
+		if err := s.PutSilence(t.Context(), s2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(silence)
+	later := silence
+	later.ID, later.From, later.Until = "s2", opened.Add(time.Minute), opened.Add(2*time.Hour)
+	put(later)
+	silence.EndedAt, silence.EndedBy = opened.Add(time.Minute), "bob"
+	put(silence)
+	all, err := s.Silences(t.Context(), opened)
+	if err != nil || asJSON(t, all) != asJSON(t, []incident.Silence{later, silence}) {
+		t.Errorf("silences %+v, %v", all, err)
+	}
+	rest, err := s.Silences(t.Context(), opened.Add(time.Hour))
+	if err != nil || len(rest) != 1 || rest[0].ID != "s2" {
+		t.Errorf("after the first one's end: %+v, %v", rest, err)
+	}
+}
+
+func changesKept(t *testing.T, s incident.Store) {
+	put := func(all ...changes.Change) {
+		t.Helper()
+		if err := s.PutChanges(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prompt := changes.Change{ID: "c1", Artifact: "prompt", Service: "bot", From: "v6", To: "v7", At: opened, By: "alice", Source: changes.Reported}
+	index := changes.Change{ID: "c2", Artifact: "retrieval_index", To: "kb-2", At: opened.Add(-time.Hour), Source: changes.Detected}
+	put(prompt, index)
+	prompt.Note = "a typo mended"
+	put(prompt)
+	all, err := s.Changes(t.Context(), opened.Add(-2*time.Hour))
+	if err != nil || asJSON(t, all) != asJSON(t, []changes.Change{index, prompt}) {
+		t.Errorf("changes %+v, %v", all, err)
+	}
+	if rest, err := s.Changes(t.Context(), opened.Add(-time.Hour)); err != nil || len(rest) != 1 || rest[0].ID != "c1" {
+		t.Errorf("after the first: %+v, %v", rest, err)
+	}
+}
+
+func keys(t *testing.T, s incident.Store) {
+	key := func(name string) string {
+		t.Helper()
+		bytes, err := s.Key(t.Context(), name)
+		if err != nil || len(bytes) != 32 {
+			t.Fatalf("key %s: %d bytes, %v", name, len(bytes), err)
+		}
+		return string(bytes)
+	}
+	if first := key("links"); first != key("links") || first == key("others") {
+		t.Error("a key changes, or two are the same")
+	}
 }
 
 func sameRecord(t *testing.T, got, want *incident.Record) {

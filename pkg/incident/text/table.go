@@ -24,7 +24,7 @@ func Table(views []incident.View, now time.Time) string {
 			by, taken = cut(Clean(view.AcknowledgedBy), widestName), true
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("#%d", view.Number), string(view.Severity), string(view.State), age(view.OpenedAt, now), by,
+			name(view), string(view.Severity), string(view.State), age(view.OpenedAt, now), by,
 			flagged(view) + Clean(titleOf(view)),
 		})
 	}
@@ -53,6 +53,14 @@ func Table(views []incident.View, now time.Time) string {
 	return table.String()
 }
 
+// name is how people name an incident: #42, or the id of what has no number.
+func name(view incident.View) string {
+	if view.Number > 0 {
+		return "#" + view.Ref()
+	}
+	return Clean(view.Ref())
+}
+
 // titleOf names what is wrong and where.
 func titleOf(view incident.View) string {
 	var where []string
@@ -74,8 +82,8 @@ func flagged(view incident.View) string {
 		name string
 		set  bool
 	}{
-		{"calling", view.Calling && !view.NotDelivered}, {"not delivered", view.NotDelivered},
-		{"blind", view.Blind}, {"unverified", view.Unverified},
+		{"DRILL", view.Class == incident.Drill}, {"calling", view.Calling && !view.NotDelivered}, {"not delivered", view.NotDelivered},
+		{"blind", view.Blind}, {"unverified", view.Unverified}, {"update overdue", view.Overdue}, {"silenced", len(view.Silenced) > 0},
 	} {
 		if flag.set {
 			flags = append(flags, flag.name)

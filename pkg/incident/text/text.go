@@ -27,6 +27,7 @@ func Incident(view incident.View, now time.Time) string {
 	p.checklist(view.Triage)
 	p.mitigations(view.Mitigations)
 	p.rollbacks(view.Rollbacks)
+	p.actions(view.Actions)
 	p.timeline(view.Timeline)
 	p.next(view)
 	return p.text.String()
@@ -59,33 +60,84 @@ func (p *page) fact(label, text string) {
 func (p *page) section(title string) { p.text.WriteString("\n" + title + "\n") }
 
 func (p *page) head(view incident.View) {
-	p.paragraph("", fmt.Sprintf("#%d %s %s: %s%s", view.Number, view.Severity, view.State, flagged(view), titleOf(view)))
+	p.paragraph("", fmt.Sprintf("%s %s %s: %s%s", name(view), view.Severity, view.State, flagged(view), titleOf(view)))
 	if view.Headline != "" {
 		p.text.WriteString("\n")
 		p.paragraph("", view.Headline)
 	}
 	p.text.WriteString("\n")
 	p.fact("State", p.state(view))
-	p.fact("Severity", strings.TrimSuffix(fmt.Sprintf("%s: %s", view.Severity, ruleOf(view)), ": "))
+	p.fact("Dismissed", p.dismissed(view))
+	p.fact("Severity", fmt.Sprintf("%s: %s", view.Severity, p.rule(view)))
 	p.fact("Owner", view.Owner)
 	p.fact("Taken by", p.taken(view))
 	p.fact("Called", p.called(view))
+	p.fact("Silenced", strings.Join(view.Silenced, ", "))
+	p.fact("Updates", p.update(view))
 	p.fact("Blind", p.blind(view))
 	p.fact("Group", labelText(view.Group))
 	p.fact("Impact", view.Impact)
 	p.fact("Traffic", traffic(view))
 	p.fact("Times", p.times(view))
 	p.fact("Runbook", view.Runbook)
+	p.fact("Joined by", joined(view))
 	p.fact("Follows", view.Follows)
 	p.fact("Id", view.ID)
 	p.fact("Link", view.URL)
 }
 
-func ruleOf(view incident.View) string {
-	if view.Rule == "" {
+// rule says why the incident has its severity.
+func (p *page) rule(view incident.View) string {
+	switch {
+	case view.PinnedUntil != nil:
+		return "lowered by a person until " + When(view.PinnedUntil, p.now)
+	case view.Class == incident.Drill:
+		return "of the drill"
+	case view.Rule == "":
 		return "no rule of the rubric holds; the runbook's default"
 	}
 	return view.Rule
+}
+
+func (p *page) dismissed(view incident.View) string {
+	d := view.Dismissal
+	if d == nil {
+		return ""
+	}
+	said := When(view.DismissedAt, p.now) + " by " + d.By + ": " + strings.ReplaceAll(d.Reason, "_", " ")
+	if d.DuplicateOf != "" {
+		said += " of " + d.DuplicateOf
+	}
+	if d.Text != "" {
+		said += ", " + d.Text
+	}
+	return said
+}
+
+// joined names the findings beside the incident's own.
+func joined(view incident.View) string {
+	var all []string
+	for _, f := range view.Findings[min(1, len(view.Findings)):] {
+		said := fmt.Sprintf("%s (%s, owner %s)", f.Title, f.Runbook, f.Owner)
+		if f.Cleared {
+			said += ", trigger clear"
+		}
+		all = append(all, said)
+	}
+	return strings.Join(all, "; ")
+}
+
+// update says when those who wait for news hear next.
+func (p *page) update(view incident.View) string {
+	switch {
+	case view.Overdue && view.NextUpdateAt != nil:
+		return "OVERDUE; rings again " + When(view.NextUpdateAt, p.now)
+	case view.Overdue:
+		return "OVERDUE"
+	case view.NextUpdateAt != nil:
+		return "next one due " + When(view.NextUpdateAt, p.now)
+	}
+	return ""
 }
 
 // state tells how far a hold has come, and why one that is over lasts on.
@@ -177,9 +229,9 @@ func (p *page) times(view incident.View) string {
 		name string
 		at   *time.Time
 	}{
-		{"impact", view.ImpactStartedAt}, {"breach", view.BreachBegan}, {"opened", view.OpenedAt}, {"paged", view.PagedAt},
-		{"acknowledged", view.AcknowledgedAt}, {"trigger clear", view.MitigatedAt}, {"impact ended", view.ImpactEndedAt},
-		{"resolved", view.ResolvedAt}, {"closed", view.ClosedAt},
+		{"impact", view.ImpactStartedAt}, {"breach", view.BreachBegan}, {"opened", view.OpenedAt}, {"reopened", view.ReopenedAt}, {"paged", view.PagedAt},
+		{"acknowledged", view.AcknowledgedAt}, {"mitigated", view.MitigatedAt}, {"impact ended", view.ImpactEndedAt},
+		{"resolved", view.ResolvedAt}, {"dismissed", view.DismissedAt}, {"closed", view.ClosedAt},
 	} {
 		if instant.at != nil {
 			parts = append(parts, instant.name+" "+incident.Clock(*instant.at, p.now))
@@ -221,7 +273,11 @@ func (p *page) recovery(view incident.View) {
 	}
 	p.section("Over when all of these hold")
 	for _, band := range view.Recovery {
-		p.paragraph(fmt.Sprintf("  %-10s", Clean(band.Band)), Band(band))
+		of := ""
+		if band.Runbook != "" {
+			of = band.Runbook + ": "
+		}
+		p.paragraph(fmt.Sprintf("  %-10s", Clean(band.Band)), of+Band(band))
 	}
 }
 
@@ -247,7 +303,49 @@ func (p *page) checklist(items []incident.TriageView) {
 	p.section("Checklist")
 	for _, item := range items {
 		p.paragraph(fmt.Sprintf("  %2d  ", item.N), Check(item))
+		if item.AnsweredAt != nil {
+			said := strings.Trim(item.Answer+", "+item.AnswerText, ", ")
+			p.paragraph("      ", fmt.Sprintf("→ %s (%s, %s)", said, item.AnsweredBy, incident.Clock(*item.AnsweredAt, p.now)))
+		}
 	}
+}
+
+// actions tells what was done so far, and what came of it.
+func (p *page) actions(all []incident.ActionView) {
+	if len(all) == 0 {
+		return
+	}
+	p.section("Done so far")
+	for _, a := range all {
+		p.paragraph("   -  ", Action(a, p.now))
+	}
+}
+
+// Action tells how far a rollback or a mitigation has come.
+func Action(a incident.ActionView, now time.Time) string {
+	said := a.Title
+	if a.From != "" {
+		said += " from " + a.From
+	}
+	if a.To != "" {
+		said += " to " + a.To
+	}
+	said += ": " + a.State
+	for _, at := range []*time.Time{a.FailedAt, a.EffectiveAt, a.DoneAt, a.StartedAt, a.RequestedAt} {
+		if at != nil {
+			said += " " + incident.Clock(*at, now)
+			break
+		}
+	}
+	for _, more := range []string{a.How, a.Why, a.Cause, a.By} {
+		if more != "" {
+			said += ", " + more
+		}
+	}
+	if a.Effect != nil {
+		said += "; " + a.Effect.Verdict
+	}
+	return said
 }
 
 // Check gives an item of the checklist: what to decide, by what, and the answers that there are.
@@ -319,19 +417,26 @@ func (p *page) timeline(entries []incident.TimelineEntry) {
 
 // next says what a person can do about it from here.
 func (p *page) next(view incident.View) {
-	if !Open(view) {
-		return
-	}
 	p.section("Next")
-	if view.Calling || view.AcknowledgedBy == "" {
+	if view.State == incident.ResolvedState || view.State == incident.DismissedState {
+		p.command(Command(view, "reopen"), " --reason …", "if it is not over after all")
+	}
+	if Open(view) && (view.Calling || view.AcknowledgedBy == "") {
 		p.command(Command(view, "ack"), "", "take it: nobody else is called any more")
+	}
+	if Open(view) && view.Class != incident.Self {
+		if len(view.Triage) > 0 {
+			p.command(Command(view, "triage"), " N ANSWER", "answer an item of the checklist")
+		}
+		p.command(Command(view, "mitigated"), " TEXT…", "say what you did that should help")
+		p.command(Command(view, "update"), " TEXT…", "tell those who wait for news")
 	}
 	p.command(Command(view, "note"), " TEXT…", "say what you find, for whoever looks next")
 }
 
 // command writes a command and what it does, on the next line where both don't fit on one.
 func (p *page) command(command, arguments, does string) {
-	const column = 24
+	const column = 30
 	line := fmt.Sprintf("  %-*s  ", column, Clean(command+arguments))
 	if utf8.RuneCountInString(line+does) <= Width {
 		p.text.WriteString(line + does + "\n")
@@ -347,8 +452,8 @@ const defaultURL = "http://127.0.0.1:9847"
 // Command is a command about the incident as a person types it, with --url where the daemon isn't where the commands
 // look by themselves.
 func Command(view incident.View, name string) string {
-	command := fmt.Sprintf("irdaemon %s %d", name, view.Number)
-	daemon := strings.TrimSuffix(view.URL, fmt.Sprintf("/incidents/%d", view.Number))
+	command := fmt.Sprintf("irdaemon %s %s", name, view.Ref())
+	daemon := strings.TrimSuffix(view.URL, "/incidents/"+view.Ref())
 	if daemon == "" || daemon == defaultURL {
 		return command
 	}
@@ -358,7 +463,7 @@ func Command(view incident.View, name string) string {
 // Open tells whether the incident is neither resolved, closed nor dismissed.
 func Open(view incident.View) bool {
 	switch view.State {
-	case incident.ResolvedState, incident.Closed, incident.Dismissed:
+	case incident.ResolvedState, incident.ClosedState, incident.DismissedState:
 		return false
 	}
 	return true

@@ -74,6 +74,35 @@ func TestAnIncidentReadsWell(t *testing.T) {
 	again.Group = map[string]string{"service": "support-bot", "tier": "paid"}
 	again.URL = "https://irdaemon.example.org/incidents/42"
 	golden(t, "called-again", text.Incident(again, now()))
+
+	golden(t, "lived", text.Incident(lived(), now()))
+
+	dismissed := lived()
+	dismissed.State, dismissed.DismissedAt = incident.DismissedState, ptr(webtest.At("14:12:20"))
+	dismissed.Dismissal = &incident.DismissalView{By: "alice", Reason: incident.FalseAlarm, Text: "the evaluation job asked for harm"}
+	golden(t, "dismissed", text.Incident(dismissed, now()))
+}
+
+// lived is an incident in which much has happened.
+func lived() incident.View {
+	view := verifying()
+	view.Class, view.State, view.HoldSince, view.HoldElapsedSeconds = incident.Drill, incident.Mitigating, nil, nil
+	view.Findings = []incident.FindingView{
+		{Runbook: "good-users-refused", Title: view.Title, Owner: view.Owner},
+		{Runbook: "slow-answers", Title: "Answers are slow", Owner: "search-oncall", Cleared: true},
+	}
+	view.Triage[0].Answer, view.Triage[0].AnsweredBy, view.Triage[0].AnsweredAt = "done", "alice", ptr(webtest.At("14:11:30"))
+	view.Triage[1].Answer, view.Triage[1].AnswerText = "yes", "paid users in English"
+	view.Triage[1].AnsweredBy, view.Triage[1].AnsweredAt = "alice", ptr(webtest.At("14:12:00"))
+	view.Actions = []incident.ActionView{
+		{Title: "support prompt", From: "prompt-v7", To: "prompt-v6", State: "effective", How: "by hand", By: "alice",
+			DoneAt: ptr(webtest.At("14:11:00")), EffectiveAt: ptr(webtest.At("14:12:00")), Effect: &incident.Effect{Verdict: incident.EffectHelped}},
+		{Title: "retrieval index", To: "kb-2025-02-08", State: "failed", Why: "refused", Cause: "403", FailedAt: ptr(webtest.At("14:12:10"))},
+	}
+	view.Recovery = append(view.Recovery, incident.BandView{Band: "key", Runbook: "slow-answers", Target: "p95_latency below 4s", State: "held", Text: "2.1s"})
+	view.PinnedUntil, view.NextUpdateAt, view.Overdue = ptr(webtest.At("14:40:00")), ptr(webtest.At("14:49:00")), true
+	view.Silenced = []string{"raised"}
+	return view
 }
 
 func TestAListReadsWell(t *testing.T) {
@@ -129,7 +158,7 @@ func TestAckIsOfferedWheneverSomebodyIsCalled(t *testing.T) {
 }
 
 func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
-	view := verifying()
+	view := lived()
 	const evil = "\x1b[2J\x07\u202e"
 	view.Title, view.Headline, view.Owner, view.Rule, view.AcknowledgedBy = evil, evil, evil, evil, evil
 	view.Service, view.Impact, view.URL, view.Follows, view.ID = evil, evil, evil, evil, evil
@@ -141,6 +170,9 @@ func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
 	view.Mitigations[0].Title, view.Mitigations[0].Do = evil, evil
 	view.Timeline[0].Text, view.Timeline[1].Actor, view.Called[0] = evil, evil, evil
 	view.Blind, view.Unknown = true, []string{evil}
+	view.Actions[0].Title, view.Actions[0].From, view.Actions[1].Cause, view.Triage[1].AnswerText = evil, evil, evil, evil
+	view.Findings[1].Title, view.Silenced[0], view.Recovery[3].Runbook = evil, evil, evil
+	view.Dismissal = &incident.DismissalView{By: evil, Reason: evil, Text: evil}
 	for name, shown := range map[string]string{
 		"show": text.Incident(view, now()), "list": text.Table([]incident.View{view}, now()),
 	} {
