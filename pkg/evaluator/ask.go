@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/irdaemon/irdaemon/pkg/source"
@@ -89,7 +90,7 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 	questions := map[asked]bool{}
 	need := map[*feed]question{}
 	for _, f := range feeds {
-		q, ok := f.question(tick, newest)
+		q, ok := f.question(tick, newest, e.warm)
 		if !ok {
 			continue
 		}
@@ -116,6 +117,10 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 		f.take(tick, q, own, now)
 		switch {
 		case e.feeds[f.feedKey] != f: // of one that looks at the past the signal's own tells
+		case f.spare:
+			if f.err != nil && !failed {
+				e.log.Warn("the traffic of a week before is not told; that of the hour before impact stands in", zap.String("signal", f.signal), zap.Error(f.err))
+			}
 		case f.err != nil && !failed:
 			lost = append(lost, f)
 		case f.err == nil && failed:

@@ -19,9 +19,10 @@ type beginning struct {
 // goes on firing without opening an incident is not looked up again.
 type lookback struct {
 	*Evaluator
-	t     time.Time
-	feeds map[pastWindow]*feed
-	found map[string]beginning // of what fires at this tick
+	t      time.Time
+	feeds  map[pastWindow]*feed
+	found  map[string]beginning // of what fires at this tick
+	normal map[string]*float64  // likewise: traffic before impact
 }
 
 type pastWindow struct {
@@ -30,7 +31,7 @@ type pastWindow struct {
 }
 
 func (e *Evaluator) newLookback(t time.Time) *lookback {
-	return &lookback{Evaluator: e, t: t, feeds: map[pastWindow]*feed{}, found: map[string]beginning{}}
+	return &lookback{Evaluator: e, t: t, feeds: map[pastWindow]*feed{}, found: map[string]beginning{}, normal: map[string]*float64{}}
 }
 
 // beginning gives the first point of the run that breaches, and the point after the last one on the normal side

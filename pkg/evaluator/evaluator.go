@@ -44,6 +44,9 @@ type Config struct {
 	Grid        triggers.Grid
 	QueryOffset time.Duration // a tick is evaluated when it lies this far back
 	Queries     int           // to the source at once
+	// BlindAfter is how long a walk through missed ticks waits for a source that does not answer before it decides them
+	// as unknown, and how much of the time before a start is looked at to tell since when something has been unknown.
+	BlindAfter  time.Duration
 	ImpactReach time.Duration // how far back the beginning of impact is looked for; default 24 h
 	// Virtual says that time is played (test, replay): every tick is decided as a live one, however many are advanced
 	// at once, and no tick lies too far back.
@@ -63,10 +66,14 @@ type Evaluator struct {
 	feeds   map[feedKey]*feed
 	watches []*watch // in the order of their runbooks' names
 	byHash  map[string]*watch
-	made    string               // what feeds and watches were made for
-	holds   map[string]holding   // by incident
-	began   map[string]beginning // of what fired at the last tick
-	unknown map[string]time.Time // since when each thing that an open incident depends on has been unknown
+	made    string                    // what feeds and watches were made for
+	holds   map[string]holding        // by incident
+	sought  map[string][]soughtEffect // by incident
+	began   map[string]beginning      // of what fired at the last tick
+	normals map[string]*float64       // traffic before impact, of what fired at the last tick
+	unknown map[string]time.Time      // since when each thing that an open incident depends on has been unknown
+	warm    time.Duration             // of the time before the next tick that is to be looked at, for nothing is known of it
+	walk    walk                      // through missed ticks, if one is under way
 	warned  map[string]time.Time
 
 	unknownWindows map[string]time.Time // the same for every trigger in force
@@ -113,17 +120,20 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	}
 	for {
 		newest := e.config.Grid.Floor(e.config.Now().Add(-e.config.QueryOffset))
+		next := newest.Add(e.config.Grid.Interval + e.config.QueryOffset)
 		if newest.After(e.decided) {
-			if err := e.Advance(ctx, newest); ctx.Err() != nil {
+			switch err := e.Advance(ctx, newest); {
+			case ctx.Err() != nil:
 				return nil
-			} else if errors.Is(err, incident.ErrFenced) {
+			case errors.Is(err, incident.ErrFenced):
 				return err
-			} else if err != nil {
+			case errors.Is(err, errAwaiting):
+				next = e.config.Now().Add(askAgain)
+			case err != nil:
 				e.metrics.undecided.Inc()
 				e.log.Error("tick not decided; it will be decided later", zap.Time("tick", newest), zap.Error(err))
 			}
 		}
-		next := newest.Add(e.config.Grid.Interval + e.config.QueryOffset)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -140,6 +150,7 @@ func (e *Evaluator) resume(ctx context.Context) error {
 	}
 	if !walked.IsZero() {
 		e.decided = e.config.Grid.Floor(walked)
+		e.warm = e.config.BlindAfter
 	}
 	return nil
 }
@@ -150,12 +161,14 @@ func (e *Evaluator) Begin(t time.Time) {
 }
 
 // Advance decides every tick after the last decided one, up to newest, in order. All but the newest are decided
-// late, as a walk: nobody is paged on the way.
-func (e *Evaluator) Advance(ctx context.Context, newest time.Time) error {
+// late, as a walk: nobody is paged on the way. While a walk waits for the metric source it returns errAwaiting.
+func (e *Evaluator) Advance(ctx context.Context, newest time.Time) (err error) {
 	first, err := e.first(ctx, newest)
 	if err != nil {
 		return err
 	}
+	e.walk.begin(first.Before(newest) && !e.config.Virtual, e.config.Now())
+	defer func() { e.walk.end(err) }()
 	for t := first; !t.After(newest); t = t.Add(e.config.Grid.Interval) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -195,22 +208,16 @@ func (e *Evaluator) decide(ctx context.Context, t, newest time.Time) error {
 	if err != nil {
 		return fmt.Errorf("load the open incidents: %w", err)
 	}
-	e.prepare(open)
-	feeds := e.feedList()
-	e.fetch(ctx, feeds, t, newest)
-	if ctx.Err() != nil {
-		return ctx.Err() // the answers are cut short: undecided, not unknown
+	feeds, err := e.look(ctx, open, t, newest)
+	if err != nil {
+		return err
 	}
-	for _, f := range feeds {
-		f.advance(t)
-	}
-	for _, w := range e.watches {
-		w.groups = w.trigger.Judge(t)
-	}
+	held := heldBy(open)
 	tick := incident.Tick{
 		T: t, Walking: t.Before(newest) && !e.config.Virtual,
 		Observations: e.observe(ctx, open, t),
-		Firings:      e.firings(ctx, open, t),
+		Firings:      e.firings(ctx, held, t),
+		Clear:        e.clear(held),
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -221,8 +228,40 @@ func (e *Evaluator) decide(ctx context.Context, t, newest time.Time) error {
 	if err := e.config.Desk.Tick(ctx, tick); err != nil {
 		return fmt.Errorf("decide the tick: %w", err)
 	}
+	for _, f := range feeds {
+		f.blind = f.err != nil
+	}
 	e.publish(t)
 	return nil
+}
+
+// look asks for what is needed at tick t, and has the triggers judged by it.
+func (e *Evaluator) look(ctx context.Context, open []*incident.Record, t, newest time.Time) ([]*feed, error) {
+	e.prepare(open)
+	if len(open) == 0 {
+		e.warm = 0 // nothing is told of the time before
+	}
+	feeds := e.feedList()
+	e.fetch(ctx, feeds, t, newest)
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // the answers are cut short: undecided, not unknown
+	}
+	if e.awaits(feeds, t, newest) {
+		return nil, errAwaiting
+	}
+	e.warmUp(open, feeds, t)
+	judge(e.watches, feeds, t)
+	return feeds, nil
+}
+
+// judge feeds the points up to tick t, and has the triggers judged by them.
+func judge(watches []*watch, feeds []*feed, t time.Time) {
+	for _, f := range feeds {
+		f.advance(t)
+	}
+	for _, w := range watches {
+		w.groups = w.trigger.Judge(t)
+	}
 }
 
 // observe says what the tick found of each open incident.
@@ -240,7 +279,9 @@ func (e *Evaluator) observe(ctx context.Context, open []*incident.Record, t time
 		}
 		for i := range r.Findings {
 			f := &r.Findings[i]
-			found := e.byHash[f.Runbook].observe(r, f, t, over)
+			w := e.byHash[f.Runbook]
+			found := w.observe(r, f, t, over)
+			found.Low = r.Hold != nil && w.low(r, i, t)
 			for n := range found.Unknown {
 				found.Unknown[n].Since = since(e.unknown, unknown, r.ID+"\x00"+found.Unknown[n].What, t)
 			}
@@ -250,6 +291,7 @@ func (e *Evaluator) observe(ctx context.Context, open []*incident.Record, t time
 			o.Hold = h.Progress
 			holds[r.ID] = holding{o.Hold.Add(t, e.config.Grid.Interval, o.Findings), h.whole}
 		}
+		o.Actions = e.observeActions(r, t)
 		observations[r.ID] = o
 	}
 	e.holds, e.unknown = holds, unknown
@@ -266,29 +308,57 @@ func since(before, now map[string]time.Time, what string, t time.Time) time.Time
 	return first
 }
 
-// firings gives the triggers in force that fire for a group which no open incident holds.
-func (e *Evaluator) firings(ctx context.Context, open []*incident.Record, t time.Time) []incident.Firing {
+// heldBy gives the findings that the open incidents hold.
+func heldBy(open []*incident.Record) map[string]bool {
 	held := map[string]bool{}
 	for _, r := range open {
 		for i := range r.Findings {
 			held[r.Findings[i].Key()] = true
 		}
 	}
+	return held
+}
+
+// firings gives the triggers in force that fire for a group which no open incident holds.
+func (e *Evaluator) firings(ctx context.Context, held map[string]bool, t time.Time) []incident.Firing {
 	look := e.newLookback(t)
 	var firings []incident.Firing
+	var watches []*watch
 	for _, w := range e.watches {
-		w.thaw(held)
 		if !w.inForce {
 			continue
 		}
 		for _, g := range w.groups {
 			if g.State == triggers.Fires && !held[incident.FindingKey(w.snapshot.Runbook.Name, g.Group)] {
 				firings = append(firings, look.firing(ctx, w, g))
+				watches = append(watches, w)
 			}
 		}
 	}
-	e.began = look.found
+	look.normals(ctx, firings, watches)
+	e.began, e.normals = look.found, look.normal
 	return firings
+}
+
+// clear gives the findings whose trigger in force is clear at this tick. The baselines of those that no open incident
+// holds move again.
+func (e *Evaluator) clear(held map[string]bool) map[string]bool {
+	found := map[string]bool{}
+	for _, w := range e.watches {
+		for _, g := range w.groups {
+			if g.State != triggers.Clear {
+				continue
+			}
+			key := incident.FindingKey(w.snapshot.Runbook.Name, g.Group)
+			if !held[key] {
+				w.trigger.Thaw(g.Group)
+			}
+			if w.inForce {
+				found[key] = true
+			}
+		}
+	}
+	return found
 }
 
 func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) incident.Firing {

@@ -17,6 +17,8 @@ type feedKey struct {
 	// until is where the feed ends: a baseline of the time before an incident.
 	until time.Time
 	past  bool // it feeds baselines: what it could not be told is asked for again at once
+	// spare tells that something else stands in while it is not answered. It is the traffic of a week before.
+	spare bool
 }
 
 // feed brings the points of a signal's expressions into a history.
@@ -33,6 +35,7 @@ type feed struct {
 	waiting  []column  // points of ticks that are not fed yet, oldest first
 
 	err      error // of the last question; nil: it was answered
+	blind    bool  // so it was at the last tick that was decided
 	answered time.Time
 	failing  time.Time // since when questions have been failing
 }
@@ -88,8 +91,9 @@ func (f *feed) target(tick time.Time) time.Time {
 const ahead = time.Hour
 
 // question is what the feed needs to know for the ticks up to newest, of which tick is the next to be decided: the ticks
-// alone while it is fresh, else its whole window again. ok is false when it knows already.
-func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
+// alone while it is fresh, else its whole window again, and that of the time warm before. ok is false when it knows
+// already.
+func (f *feed) question(tick, newest time.Time, warm time.Duration) (q question, ok bool) {
 	target, to := f.target(tick), f.target(newest)
 	if !f.fetched.Before(target) || f.past && f.tried.Equal(newest) {
 		return question{}, false
@@ -100,7 +104,7 @@ func (f *feed) question(tick, newest time.Time) (q question, ok bool) {
 	}
 	from := target
 	if !f.fresh || !f.fetched.Equal(target.Add(-f.grid.Interval)) {
-		from = f.oldest(target)
+		from = f.grid.Floor(f.oldest(target).Add(-warm))
 	}
 	if from.Equal(to) {
 		return question{from: from, to: to}, true

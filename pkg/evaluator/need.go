@@ -16,6 +16,7 @@ type need struct {
 	condition *triggers.Condition
 	signal    string
 	key       feedKey
+	part      part
 	span      time.Duration
 	notBefore time.Time // no points before it are of use; zero: all of the span
 }
@@ -50,10 +51,11 @@ func (e *Evaluator) needsOf(s *runbook.Snapshot, c *triggers.Condition, reach fu
 	return needs
 }
 
-// needs gives the feeds of a runbook: the trigger's and the rubric's always, the rubric's baselines and the recovery's
-// for each incident of it that is open.
-func (e *Evaluator) needs(s *runbook.Snapshot, open []*incident.Record) []need {
+// needs gives the feeds of a runbook: the trigger's and the rubric's always, the rubric's baselines, those of
+// recovery, traffic and actions in flight for each incident of it that is open.
+func (e *Evaluator) needs(book hashed, open []*incident.Record) []need {
 	var all []need
+	s := book.Snapshot
 	for _, c := range s.Runbook.Trigger.Conditions() {
 		all = append(all, e.needsOf(s, c, e.reach(c), time.Time{})...)
 	}
@@ -67,6 +69,8 @@ func (e *Evaluator) needs(s *runbook.Snapshot, open []*incident.Record) []need {
 	}
 	for _, r := range open {
 		all = append(all, e.bandNeeds(s, r)...)
+		all = append(all, e.trafficNeeds(s, r)...)
+		all = append(all, e.actionNeeds(book, r)...)
 	}
 	return all
 }
@@ -125,7 +129,7 @@ func (e *Evaluator) prepare(open []*incident.Record) {
 	for i, w := range wanted {
 		fmt.Fprintln(&made, w.hash, i < inForce)
 		for _, r := range byHash[w.hash] {
-			fmt.Fprintln(&made, r.ID)
+			fmt.Fprintln(&made, r.ID, r.HoldFor(), r.ImpactStartedAt.UnixNano(), soughtIn(r))
 		}
 	}
 	if made.String() == e.made {
@@ -137,13 +141,14 @@ func (e *Evaluator) prepare(open []*incident.Record) {
 
 // make makes watches and their feeds anew. What was frozen in a watch of the same runbook stays frozen.
 func (e *Evaluator) make(wanted []hashed, inForce int, open map[string][]*incident.Record) {
+	e.seek(open)
 	needs := map[string][]need{}
 	byKey := map[feedKey][]need{}
 	for _, s := range wanted {
 		if needs[s.hash] != nil {
 			continue
 		}
-		needs[s.hash] = e.needs(s.Snapshot, open[s.hash])
+		needs[s.hash] = e.needs(s, open[s.hash])
 		for _, n := range needs[s.hash] {
 			byKey[n.key] = append(byKey[n.key], n)
 		}
@@ -185,15 +190,6 @@ func (w *watch) freeze(r *incident.Record) {
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Runbook == w.hash {
 			w.trigger.Freeze(f.Group, f.Frozen, r.ImpactStartedAt)
-		}
-	}
-}
-
-// thaw lets the baselines of a group move again when its trigger is clear and no open incident holds it.
-func (w *watch) thaw(held map[string]bool) {
-	for _, g := range w.groups {
-		if g.State == triggers.Clear && !held[incident.FindingKey(w.snapshot.Runbook.Name, g.Group)] {
-			w.trigger.Thaw(g.Group)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (e *Evaluator) blindTo(r *incident.Record) bool {
 	return e.anyBand(r, func(f *feed) bool { return f.err != nil })
 }
 
-// anyBand tells whether it is so of a feed that the incident's recovery bands read.
+// anyBand tells whether it is so of a feed that the incident's recovery bands and its traffic of now read.
 func (e *Evaluator) anyBand(r *incident.Record, is func(*feed) bool) bool {
 	for i := range r.Findings {
 		w := e.byHash[r.Findings[i].Runbook]
@@ -80,6 +80,11 @@ func (e *Evaluator) anyBand(r *incident.Record, is func(*feed) bool) bool {
 				if f := w.feeds[c]; f != nil && is(f) {
 					return true
 				}
+			}
+		}
+		for _, own := range w.traffic {
+			if is(own.now) {
+				return true
 			}
 		}
 	}
@@ -92,9 +97,11 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 	byKey := map[feedKey][]need{}
 	needs := make([][]need, len(r.Findings))
 	for i := range r.Findings {
-		needs[i] = e.bandNeeds(r.Findings[i].Snapshot, r)
+		needs[i] = append(e.bandNeeds(r.Findings[i].Snapshot, r), e.trafficNeeds(r.Findings[i].Snapshot, r)...)
 		for _, n := range needs[i] {
 			switch {
+			case n.part == trafficNow:
+				n.span += to.Sub(from)
 			case !n.key.past:
 				n.span = max(n.span, to.Sub(from)+n.condition.For)
 				n.notBefore = from.Add(-max(n.condition.For, r.HoldFor()))
@@ -116,7 +123,7 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 	feeds := slices.Collect(maps.Values(all))
 	e.fetch(ctx, feeds, to, to)
 	for _, f := range feeds {
-		if f.err != nil {
+		if f.err != nil && !f.spare {
 			return nil, false
 		}
 	}
@@ -127,6 +134,7 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 		found := make([]incident.FindingObservation, len(r.Findings))
 		for i := range r.Findings {
 			found[i].Bands = watches[i].bands(r, &r.Findings[i], tick)
+			found[i].Low = watches[i].low(r, i, tick)
 		}
 		return found
 	}, true

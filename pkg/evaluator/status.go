@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
@@ -17,6 +16,13 @@ type Status struct {
 	Tick     time.Time // the last one decided; zero: none yet
 	Signals  []SignalStatus
 	Runbooks []RunbookStatus
+	Awaited  *Awaited // nil: nothing is waited for
+}
+
+// Awaited is a walk through missed ticks that waits for the metric source before it decides them.
+type Awaited struct {
+	From         time.Time // the first tick that waits
+	Since, Until time.Time // it waits at most
 }
 
 // SignalStatus says how a signal is seen.
@@ -39,8 +45,15 @@ type RunbookStatus struct {
 type GroupStatus struct {
 	Group   labels.Labels
 	State   triggers.State
-	Unknown []incident.Missing
+	Unknown []UnknownCondition
 	Waiting []string // what would fire, were its events enough to tell
+}
+
+// UnknownCondition is a condition that cannot be judged.
+type UnknownCondition struct {
+	What  string    // in words
+	Since time.Time // first tick of the run in which it is unknown
+	Why   string    // what its baseline lacks; empty: points are missing
 }
 
 // Status gives what the last tick saw.
@@ -50,10 +63,17 @@ func (e *Evaluator) Status() Status {
 	return e.status
 }
 
-// Blind gives a line for each reason why the daemon does not see what it should: no tick yet, or a signal whose
-// queries are not answered.
+const clock = "15:04:05 UTC"
+
+// Blind gives a line for each reason why the daemon does not see what it should: no tick yet, missed ticks that wait for
+// the metric source, or a signal whose queries are not answered.
 func (s Status) Blind() []string {
-	if s.Tick.IsZero() {
+	var reasons []string
+	switch {
+	case s.Awaited != nil:
+		reasons = append(reasons, fmt.Sprintf("the ticks missed since %s wait for the metric source, until %s at the latest",
+			s.Awaited.From.UTC().Format(clock), s.Awaited.Until.UTC().Format(clock)))
+	case s.Tick.IsZero():
 		return []string{"no tick has been decided yet"}
 	}
 	byError := map[string][]string{}
@@ -62,13 +82,12 @@ func (s Status) Blind() []string {
 		if signal.Error == "" {
 			continue
 		}
-		reason := fmt.Sprintf("since %s: %s", signal.Failing.UTC().Format("15:04:05 UTC"), signal.Error)
+		reason := fmt.Sprintf("since %s: %s", signal.Failing.UTC().Format(clock), signal.Error)
 		if byError[reason] == nil {
 			order = append(order, reason)
 		}
 		byError[reason] = append(byError[reason], signal.Name)
 	}
-	var reasons []string
 	for _, reason := range order {
 		reasons = append(reasons, fmt.Sprintf("blind for %s %s", strings.Join(byError[reason], ", "), reason))
 	}
@@ -77,29 +96,43 @@ func (s Status) Blind() []string {
 
 // publish puts what tick t saw where others read it.
 func (e *Evaluator) publish(t time.Time) {
-	status := Status{Tick: t}
-	series, failing := 0, 0
+	status := Status{Tick: t, Signals: e.signals()}
 	windows := map[string]time.Time{}
-	for _, f := range e.feedList() {
-		s := SignalStatus{Name: f.signal, Expressions: f.List(), Segments: f.history.Segments(), AnsweredAt: f.answered, Failing: f.failing}
-		if f.err != nil {
-			s.Error = f.err.Error()
-			failing++
-		}
-		series += f.history.Segments()
-		status.Signals = append(status.Signals, s)
-	}
 	for _, w := range e.watches {
 		if w.inForce {
 			status.Runbooks = append(status.Runbooks, e.runbookStatus(w, t, windows))
 		}
 	}
 	e.unknownWindows = windows
-	e.metrics.series.Set(float64(series))
-	e.metrics.blind.Set(float64(failing))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.status = status
+}
+
+// publishWaiting tells what missed ticks wait for, beside what the last tick saw.
+func (e *Evaluator) publishWaiting(awaited Awaited) {
+	signals := e.signals()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.status.Signals, e.status.Awaited = signals, &awaited
+}
+
+// signals says how each signal is seen.
+func (e *Evaluator) signals() []SignalStatus {
+	var all []SignalStatus
+	series, failing := 0, 0
+	for _, f := range e.feedList() {
+		s := SignalStatus{Name: f.signal, Expressions: f.List(), Segments: f.history.Segments(), AnsweredAt: f.answered, Failing: f.failing}
+		if f.err != nil && !f.spare {
+			s.Error = f.err.Error()
+			failing++
+		}
+		series += f.history.Segments()
+		all = append(all, s)
+	}
+	e.metrics.series.Set(float64(series))
+	e.metrics.blind.Set(float64(failing))
+	return all
 }
 
 func (e *Evaluator) runbookStatus(w *watch, t time.Time, windows map[string]time.Time) RunbookStatus {
@@ -111,7 +144,7 @@ func (e *Evaluator) runbookStatus(w *watch, t time.Time, windows map[string]time
 		for _, c := range g.Unknown {
 			what := c.String()
 			since := since(e.unknownWindows, windows, name+"\x00"+g.Group.String()+"\x00"+what, t)
-			group.Unknown = append(group.Unknown, incident.Missing{What: what, Since: since})
+			group.Unknown = append(group.Unknown, UnknownCondition{What: what, Since: since, Why: w.trigger.Why(g.Group, c, t)})
 		}
 		for _, b := range g.Thin {
 			group.Waiting = append(group.Waiting, b.Condition.String()+": "+b.Waiting())

@@ -18,6 +18,8 @@ type watch struct {
 	inForce  bool
 	feeds    map[*triggers.Condition]*feed // that follow the ticks
 	past     map[pastKey]triggers.Past
+	sources  map[*triggers.Condition][]*feed // all that a condition reads, now and in the past
+	traffic  map[triggers.Expressions]*traffic
 	trigger  *triggers.Trigger
 	byText   map[string]*triggers.Condition // the trigger's conditions, by their words
 
@@ -50,12 +52,18 @@ func newWatch(s *runbook.Snapshot, hash string, needs []need, feeds map[feedKey]
 	w := &watch{
 		snapshot: s, hash: hash, byText: map[string]*triggers.Condition{},
 		feeds: map[*triggers.Condition]*feed{}, past: map[pastKey]triggers.Past{}, sights: map[string]*triggers.Sight{},
+		sources: map[*triggers.Condition][]*feed{}, traffic: map[triggers.Expressions]*traffic{},
 	}
 	for _, c := range s.Runbook.Trigger.Conditions() {
 		w.byText[c.String()] = c
 	}
 	for _, n := range needs {
 		f := feeds[n.key]
+		if n.part != ofCondition {
+			w.carry(n, f)
+			continue
+		}
+		w.sources[n.condition] = append(w.sources[n.condition], f)
 		if !n.key.past {
 			w.feeds[n.condition] = f
 			continue
@@ -125,7 +133,7 @@ func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time, ov
 	scope.BlastRadius, scope.BlastRadiusKnown = w.trigger.BlastRadius(&group, scope.Service, t)
 	o.Severity, o.Rule, _ = w.rubric(scope, t)
 	for _, c := range group.Unknown {
-		o.Unknown = append(o.Unknown, incident.Missing{What: "trigger: " + c.String()})
+		o.Unknown = append(o.Unknown, incident.Missing{What: missingTrigger(c)})
 	}
 	o.Bands = w.bands(r, f, t)
 	if over {
@@ -133,10 +141,17 @@ func (w *watch) observe(r *incident.Record, f *incident.Finding, t time.Time, ov
 	}
 	for i, b := range o.Bands {
 		if b.State == incident.BandUnknown {
-			o.Unknown = append(o.Unknown, incident.Missing{What: incident.BandNames[i] + ": " + bands(&w.snapshot.Runbook)[i].String()})
+			o.Unknown = append(o.Unknown, incident.Missing{What: missingBand(i, bands(&w.snapshot.Runbook)[i])})
 		}
 	}
 	return o
+}
+
+// missingTrigger and missingBand name what is unknown.
+func missingTrigger(c *triggers.Condition) string { return "trigger: " + c.String() }
+
+func missingBand(i int, clause *triggers.Clause) string {
+	return incident.BandNames[i] + ": " + clause.String()
 }
 
 // bands says what tick t found of a finding's recovery bands.

@@ -272,7 +272,7 @@ func newWorld(t *testing.T, metrics map[string]metric, runbooks ...*runbook.Snap
 		}
 		w.source.metrics[expr][strings.TrimSuffix(set, "}")] = m
 	}
-	w.config.Grid = triggers.Grid{Interval: step}
+	w.config.Grid, w.config.BlindAfter = triggers.Grid{Interval: step}, 5*time.Minute
 	return w
 }
 
@@ -320,10 +320,11 @@ func policy() incident.Policy {
 	}
 }
 
-// events gives what happened to all incidents, in order: "00:30:00 opened". Pages are told by pages.
+// events gives what happened to all incidents, in order: "00:30:00 opened". Pages are told by pages, and that nobody
+// writes updates is no matter here.
 func (w *world) events() []string {
 	w.t.Helper()
-	return w.told(func(e incident.Event) bool { return e.Body.Kind() != "paged" })
+	return w.told(func(e incident.Event) bool { return e.Body.Kind() != "paged" && e.Body.Kind() != "update_overdue" })
 }
 
 func (w *world) pages() []string {

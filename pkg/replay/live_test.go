@@ -31,7 +31,8 @@ func (m metric) noisy(seed, amount float64) metric {
 }
 
 // eventful is a day of three services with all that makes live and replay differ where they may: noise near the limits,
-// gaps, a service that comes late, one that goes away, relapses, thin traffic, something open at the end.
+// gaps, a service that comes late, one that goes away, relapses, thin traffic, users who leave in a hold, something open
+// at the end.
 func eventful() *functions {
 	gap := func(m metric, span string) metric {
 		missing := during(math.NaN(), 0, span)
@@ -41,14 +42,15 @@ func eventful() *functions {
 		return func(t time.Time) float64 { return math.Round(traffic * max(m(t), 0)) }
 	}
 	bad := during(0.25, 0.04, "07:00:00-07:50:00", "15:00:00-15:25:00", "15:40:00-16:10:00")
+	chats := during(90, 900, "16:20:00-17:40:00")
 	f := newSource(map[string]metric{
 		"latency{service=a}":       during(9, 2, "02:00:00-02:30:00", "09:00:00-09:11:00", "23:30:00-23:59:59").noisy(1, 0.9),
 		"latency{service=b}":       gap(during(5, 2, "05:00:00-06:00:00").noisy(2, 0.4), "05:20:00-05:23:00"),
 		"latency{service=c}":       gap(during(26, 2, "11:00:00-12:00:00", "12:20:00-12:50:00").noisy(3, 1), "00:00:00-10:40:00"),
 		"saturation{service=a}":    gap(during(9, 1, "18:00:00-18:40:00"), "18:20:00-19:00:00"),
 		"saturation{service=b}":    always(1),
-		refused + "{service=a}":    share(bad.mean(5*time.Minute).noisy(4, 0.01), 900),
-		requests + "{service=a}":   always(900),
+		refused + "{service=a}":    func(t time.Time) float64 { return share(bad.mean(5*time.Minute).noisy(4, 0.01), chats(t))(t) },
+		requests + "{service=a}":   chats,
 		refused + "{service=b}":    share(during(0.3, 0.05, "13:00:00-14:30:00").mean(5*time.Minute), 12),
 		requests + "{service=b}":   always(12),
 		requests + "{service=c}":   always(0),

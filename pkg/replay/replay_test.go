@@ -231,6 +231,9 @@ func TestQuietTicksAreLeftOutOfWanderingHistoriesToo(t *testing.T) {
 		}
 		for _, i := range incidents {
 			found[i.Runbook]++
+			for _, joined := range i.Joined {
+				found[joined]++
+			}
 		}
 	}
 	if len(found) < 7 {

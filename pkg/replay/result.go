@@ -34,6 +34,7 @@ type Incident struct {
 	ResolvedAt      *time.Time       `json:"resolved_at"`
 	Segments        []labels.Labels  `json:"segments"` // that breached, in the order of their labels
 
+	Joined             []string         `json:"joined,omitempty"` // runbooks that fired in it too, instead of opening another one
 	Title              string           `json:"title"`
 	Service            string           `json:"service"`
 	Owner              string           `json:"owner"`
@@ -59,8 +60,11 @@ func (i *Incident) update(r *incident.Record) {
 	i.DetectionDelay = r.OpenedAt.Sub(r.ImpactStartedAt).Seconds()
 	i.ResolvedAt, i.ImpactEndedAt = happened(r.ResolvedAt), happened(r.ImpactEndedAt)
 	i.RecoveryUnverified, i.Blind = r.Unverified, r.Blind != nil
-	i.Segments = i.Segments[:0]
-	for _, f := range r.Findings {
+	i.Segments, i.Joined = i.Segments[:0], i.Joined[:0]
+	for n, f := range r.Findings {
+		if n > 0 {
+			i.Joined = append(i.Joined, f.Name)
+		}
 		for _, b := range f.Breaches {
 			i.Segments = append(i.Segments, b.Segment)
 		}

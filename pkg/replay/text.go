@@ -50,7 +50,8 @@ func (r *Result) WriteText(w io.Writer) error {
 
 const row = "%-19s  %-4s  %-7s  %-8s  %s"
 
-// table has two lines for an incident: when, how bad, how late, how long, what; then where.
+// table has two lines for an incident: when, how bad, how late, how long, what; then where. A third one names the
+// runbooks that joined.
 func table(b *strings.Builder, incidents []*Incident) {
 	fmt.Fprintf(b, row+"\n", "OPENED (UTC)", "SEV", "DELAY", "OPEN FOR", "RUNBOOK")
 	for _, i := range incidents {
@@ -65,6 +66,9 @@ func table(b *strings.Builder, incidents []*Incident) {
 		line(b, fmt.Sprintf(row, i.OpenedAt.UTC().Format(time.DateTime), i.Severity, short(i.Delay()), lasted, what))
 		if where := where(i); where != "" {
 			line(b, "  "+where)
+		}
+		if len(i.Joined) > 0 {
+			line(b, "  joined by "+strings.Join(i.Joined, ", "))
 		}
 	}
 }

@@ -37,3 +37,14 @@ func TestSegmentsAreNamedByWhatTheyDifferIn(t *testing.T) {
 		})
 	}
 }
+
+func TestRunbooksThatJoinedAreNamed(t *testing.T) {
+	joined := &replay.Incident{Runbook: "slow", Joined: []string{"refusals", "costs"}}
+	var text bytes.Buffer
+	if err := (&replay.Result{Incidents: []*replay.Incident{joined}, From: midnight, To: midnight}).WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "slow\n  joined by refusals, costs\n") {
+		t.Errorf("%s", text.String())
+	}
+}

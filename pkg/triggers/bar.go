@@ -25,7 +25,16 @@ type baseline struct {
 	value float64
 	phi   float64
 	known bool
+	lacks lack // why it is not known
 }
+
+// lack is what a baseline lacks to be known.
+type lack uint8
+
+const (
+	lacksPoints lack = iota // there is no history, or not enough of it
+	lacksEvents
+)
 
 // bar resolves the condition for a series of which base is usual. ok is false when a relative comparison lacks its
 // baseline. An absolute one does without: its limit stands, whatever is usual.

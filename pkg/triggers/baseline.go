@@ -178,7 +178,7 @@ func (c *Condition) lastBaseline(s Series, last int64, room *scratch) baseline {
 	}
 	total := sum(points)
 	if total.n < baselineEvents {
-		return baseline{}
+		return baseline{lacks: lacksEvents}
 	}
 	all := room.counts[:0]
 	for _, p := range points {
@@ -211,7 +211,10 @@ func (c *Condition) sameTimeBaseline(periods []pastPeriod, room *scratch) baseli
 			all = append(all, p.counts)
 		}
 	}
-	if len(values) == 0 || ratio && total.n < baselineEvents {
+	switch {
+	case ratio && total.n < baselineEvents:
+		return baseline{lacks: lacksEvents}
+	case len(values) == 0:
 		return baseline{}
 	}
 	return baseline{value: median(values), phi: dispersion(all), known: true}

@@ -107,7 +107,7 @@ func observe(clause *triggers.Clause, reads time.Duration) observed {
 // feed feeds what a source that has the film tells up to tick last, of as much time before it as the histories keep.
 func (o observed) feed(film drawn, from, last int, shuffle *rand.Rand) {
 	give := func(h *triggers.History, g triggers.Grid, from, to time.Time) {
-		for at := g.Floor(from.Add(g.Interval - 1)); !at.After(to); at = at.Add(g.Interval) {
+		for at := g.Floor(from); !at.After(to); at = at.Add(g.Interval) {
 			n := int(at.Sub(start) / step)
 			if at.Before(start) || n >= len(film) {
 				continue

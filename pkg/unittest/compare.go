@@ -204,7 +204,7 @@ func roles(names []string) string {
 func (c *comparison) compareResolved(ctx context.Context, want []string) {
 	var got []string
 	for _, s := range c.all {
-		over := s.State() == incident.ResolvedState || s.State() == incident.Closed
+		over := s.State() == incident.ResolvedState || s.State() == incident.ClosedState
 		if name := s.Findings[0].Name; over && !slices.Contains(got, name) {
 			got = append(got, name)
 			if !slices.Contains(want, name) {
