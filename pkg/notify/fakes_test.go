@@ -1,9 +1,12 @@
 package notify_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -34,17 +37,24 @@ type house struct {
 	mu        sync.Mutex
 	rows      []*row
 	views     map[string]incident.View
+	briefings map[string]incident.Briefing // of a row, by its id; its view is the incident's
 	standing  []incident.Standing
-	told      []string // what the desk was told, in order
-	down      error    // what each call answers while the store is broken
-	deaf      bool     // the desk can't write what became of a delivery
+	records   []*incident.Record
+	commands  []string
+	answers   map[string]error // of a command, by incident
+	slow      time.Duration    // that a command takes
+	told      []string         // what the desk was told, in order
+	down      error            // what each call answers while the store is broken
+	deaf      bool             // the desk can't write what became of a delivery
 	polls     int
 	claimable bool
-	onView    func()
+
+	claimTakes time.Duration
+	onBrief    func()
 }
 
 func newHouse(rows ...incident.Delivery) *house {
-	h := &house{views: map[string]incident.View{}, claimable: true}
+	h := &house{views: map[string]incident.View{}, briefings: map[string]incident.Briefing{}, claimable: true}
 	h.add(rows...)
 	return h
 }
@@ -83,6 +93,9 @@ func (h *house) head(r *row) bool {
 }
 
 func (h *house) Claim(_ context.Context, id string, until, now time.Time) (int, bool, error) {
+	if h.claimTakes > 0 {
+		time.Sleep(h.claimTakes)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.row(id)
@@ -114,17 +127,57 @@ func (h *house) get(id string) row {
 	return *h.row(id)
 }
 
-func (h *house) View(_ context.Context, ref string) (incident.View, error) {
+func (h *house) Brief(_ context.Context, d incident.Delivery) (incident.Briefing, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.onView != nil {
-		h.onView()
+	if h.onBrief != nil {
+		h.onBrief()
 	}
-	view, ok := h.views[ref]
+	b := h.briefings[d.ID]
+	view, ok := h.views[d.Incident]
 	if !ok {
-		return view, incident.ErrNotFound
+		return b, incident.ErrNotFound
 	}
-	return view, h.down
+	b.View = view
+	if b.Digest == "" {
+		b.Digest = d.Digest
+	}
+	return b, h.down
+}
+
+func (h *house) Open(context.Context) ([]*incident.Record, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.records), h.down
+}
+
+func (h *house) List(_ context.Context, filter incident.Filter) ([]incident.View, string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var views []incident.View
+	for _, view := range h.views {
+		if filter.Self == (view.Class == incident.Self) && view.Runbook == filter.Runbook {
+			views = append(views, view)
+		}
+	}
+	return views, "", h.down
+}
+
+func (h *house) Command(ctx context.Context, ref string, command incident.Command, once incident.Idempotency) (incident.View, error) {
+	h.mu.Lock()
+	slow := h.slow
+	h.mu.Unlock()
+	if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return incident.View{}, ctx.Err()
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.commands = append(h.commands, fmt.Sprintf("%s: %#v once %s", ref, command, once.Key))
+	return h.views[ref], cmp.Or(h.answers[ref], h.down)
 }
 
 func (h *house) Standing(_ context.Context, receiver string) ([]incident.Standing, error) {
@@ -144,12 +197,32 @@ func (h *house) settle(id, state, told string) error {
 	if state != "" {
 		h.row(id).state = state
 	}
-	h.told = append(h.told, told)
+	if told != "" {
+		h.told = append(h.told, told)
+	}
 	return h.down
 }
 
 func (h *house) Delivered(_ context.Context, d incident.Delivery, receipt string) error {
 	return h.settle(d.ID, incident.RowSent, "delivered "+d.ID+" "+receipt)
+}
+
+func (h *house) DeliveredIn(_ context.Context, rows []incident.Delivery, digest, receipt string) error {
+	var ids []string
+	for _, d := range rows {
+		ids = append(ids, d.ID)
+	}
+	slices.Sort(ids)
+	told := fmt.Sprintf("delivered %s in %s %s", strings.Join(ids, " "), digest, receipt)
+	for i, id := range ids {
+		if i > 0 {
+			told = ""
+		}
+		if err := h.settle(id, incident.RowSent, told); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *house) Failed(_ context.Context, d incident.Delivery, cause string, permanent bool) error {
@@ -180,6 +253,15 @@ type receiver struct {
 	at     []time.Time
 	took   time.Duration // until it answers
 	answer func(attempt int) notify.Result
+
+	carries *incident.Carries // nil: everything
+}
+
+func (r *receiver) Carries() incident.Carries {
+	if r.carries != nil {
+		return *r.carries
+	}
+	return incident.Carries{Notices: true, Acknowledgements: true, Progress: true}
 }
 
 func (r *receiver) Deliver(ctx context.Context, m notify.Message) notify.Result {
@@ -246,11 +328,7 @@ type daemon struct {
 }
 
 // start runs a notifier in the test's bubble of virtual time.
-func start(t *testing.T, h *house, receivers map[string]notify.Receiver) *daemon {
-	return startAt(t, h, receivers, time.Now)
-}
-
-func startAt(t *testing.T, h *house, receivers map[string]notify.Receiver, now func() time.Time) *daemon {
+func start(t *testing.T, h *house, receivers map[string]notify.Receiver, changes ...func(*notify.Config)) *daemon {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	registry := prometheus.NewRegistry()
@@ -268,7 +346,15 @@ func startAt(t *testing.T, h *house, receivers map[string]notify.Receiver, now f
 		}
 		return rows, oldest, h.down
 	}
-	n := notify.New(h, h, func() map[string]notify.Receiver { return receivers }, notify.NewMetrics(registry, depth, now), zap.New(core), now)
+	config := notify.Config{
+		Outbox: h, Desk: h, Receivers: func() map[string]notify.Receiver { return receivers }, Instance: "test",
+		Log: zap.New(core), Now: time.Now,
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	config.Metrics = notify.NewMetrics(registry, depth, config.Now)
+	n := notify.New(config)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()

@@ -12,7 +12,8 @@ import (
 // keepIfDue reminds a Keeper of what is open, if it is time and it is idle.
 func (n *Notifier) keepIfDue(ctx context.Context, name string, keeper Keeper) {
 	n.mu.Lock()
-	due := n.kept[name].IsZero() || n.now().Sub(n.kept[name]) >= keeper.Every()
+	kept := n.lane(name).kept
+	due := kept.IsZero() || n.now().Sub(kept) >= keeper.Every()
 	n.mu.Unlock()
 	if due {
 		n.start(name, func() bool { n.keep(context.WithoutCancel(ctx), name, keeper); return true })
@@ -26,11 +27,12 @@ func (n *Notifier) keep(ctx context.Context, name string, keeper Keeper) {
 	defer cancel()
 	now := n.now()
 	n.mu.Lock()
-	n.kept[name] = now
+	n.lane(name).kept = now
 	n.mu.Unlock()
-	standing, err := n.desk.Standing(ctx, name)
+	standing, err := n.config.Desk.Standing(ctx, name)
 	if err == nil && len(standing) > 0 {
 		err = keeper.Keep(ctx, reminders(standing, now))
+		n.noteKept(name, err)
 	}
 	if err != nil {
 		n.log.Warn("remind a receiver of the open incidents", zap.String("receiver", name), zap.Error(err))

@@ -30,8 +30,8 @@ func (k *keeper) Keep(_ context.Context, open []notify.Message) error {
 	return k.refuses
 }
 
-// CallsOnly implements notify.CallsOnly.
-func (k *keeper) CallsOnly() {}
+// Carries implements notify.Receiver.
+func (k *keeper) Carries() incident.Carries { return incident.Carries{} }
 
 // standing is a round of incident a that the receiver has accepted.
 func standing(round int) incident.Standing {

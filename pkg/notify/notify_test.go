@@ -257,37 +257,93 @@ func TestAFailureThatBeganBeforeARestartCountsFromItsRow(t *testing.T) {
 	})
 }
 
-func TestALatePageIsLeftOutOnlyWhenSomebodyHasItAndTheRoundArrivedSomewhere(t *testing.T) {
-	arrived := incident.TimelineEntry{Kind: "page_delivered", At: time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)} // the bubble's first minute
-	before := arrived
-	before.At = before.At.Add(-time.Hour)
-	for name, test := range map[string]struct {
-		kind string
-		view incident.View
-		sent bool
+func TestWhatNobodyNeedsAnyMoreIsSettledWithoutBeingSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, r := newHouse(page("a", "hook", 1), page("b", "hook", 1)), &receiver{}
+		h.briefings["a-hook-1"] = incident.Briefing{Needless: "round 1 is over, and was delivered elsewhere"}
+		start(t, h, map[string]notify.Receiver{"hook": r})
+		synctest.Wait()
+		want := []string{"superseded a-hook-1: round 1 is over, and was delivered elsewhere", "delivered b-hook-1 r1"}
+		if got := h.heard(); !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestAReceiverIsOnlyToldWhatItCarries(t *testing.T) {
+	everything := incident.Carries{Notices: true, Acknowledgements: true, Progress: true}
+	for kind, test := range map[string]struct {
+		carries incident.Carries
+		without string // why it is left out, by one that carries nothing; empty: it never is
 	}{
-		"acknowledged, and delivered elsewhere":       {incident.DeliverPage, incident.View{AcknowledgedBy: "alice", Timeline: []incident.TimelineEntry{arrived}}, false},
-		"acknowledged, and delivered nowhere":         {incident.DeliverPage, incident.View{AcknowledgedBy: "alice"}, true},
-		"acknowledged, an older round delivered":      {incident.DeliverPage, incident.View{AcknowledgedBy: "alice", Timeline: []incident.TimelineEntry{before}}, true},
-		"acknowledged once, but calling again":        {incident.DeliverPage, incident.View{AcknowledgedBy: "alice", Calling: true, Timeline: []incident.TimelineEntry{arrived}}, true},
-		"resolved by itself, nobody had it":           {incident.DeliverPage, incident.View{State: incident.ResolvedState, Timeline: []incident.TimelineEntry{arrived}}, true},
-		"the end, which everybody who was paged gets": {incident.DeliverEnd, incident.View{AcknowledgedBy: "alice", Timeline: []incident.TimelineEntry{arrived}}, true},
+		incident.DeliverPage:        {incident.Carries{}, ""},
+		incident.DeliverEnd:         {incident.Carries{}, ""},
+		incident.DeliverNotice:      {incident.Carries{Notices: true}, "this kind of receiver carries no notices"},
+		incident.DeliverAcknowledge: {incident.Carries{Acknowledgements: true}, "this kind of receiver carries no acknowledgements"},
+		incident.DeliverProgress:    {incident.Carries{Progress: true}, "this kind of receiver carries no progress"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				row := page("a", "hook", 1)
-				row.Kind = test.kind
-				h, r := newHouse(row), &receiver{}
-				h.views["a"] = test.view
-				start(t, h, map[string]notify.Receiver{"hook": r})
-				synctest.Wait()
-				if sent := len(r.messages()) == 1; sent != test.sent {
-					t.Errorf("sent %v, want %v", sent, test.sent)
-				}
-				if want := map[bool]string{true: incident.RowSent, false: incident.RowSuperseded}[test.sent]; h.state(row.ID) != want {
-					t.Errorf("the row is %s, want %s", h.state(row.ID), want)
+		synctest.Test(t, func(t *testing.T) {
+			h, receivers := newHouse(), map[string]notify.Receiver{}
+			lacks := everything
+			switch kind {
+			case incident.DeliverNotice:
+				lacks.Notices = false
+			case incident.DeliverAcknowledge:
+				lacks.Acknowledgements = false
+			case incident.DeliverProgress:
+				lacks.Progress = false
+			}
+			for name, carries := range map[string]incident.Carries{"whole": test.carries, "lacking": lacks} {
+				row := page("a", name, 1)
+				row.Kind = kind
+				h.add(row)
+				receivers[name] = &receiver{carries: &carries}
+			}
+			start(t, h, receivers)
+			synctest.Wait()
+			got := h.heard()
+			slices.Sort(got)
+			want := []string{"delivered a-lacking-1 r1", "delivered a-whole-1 r1"}
+			if test.without != "" {
+				want = []string{"delivered a-whole-1 r1", "superseded a-lacking-1: " + test.without}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q", kind, got)
+			}
+		})
+	}
+}
+
+func TestAMessageHasItsThreadItsReceiptAndALinkByWhichAPersonCanTakeIt(t *testing.T) {
+	for _, test := range []struct {
+		kind  string
+		state incident.State
+		link  string
+	}{
+		{incident.DeliverPage, incident.Triggered, "https://irdaemon.example/acknowledge/a-1-hook"},
+		{incident.DeliverProgress, incident.Verifying, "https://irdaemon.example/acknowledge/a-1-hook"},
+		{incident.DeliverPage, incident.ResolvedState, ""},
+		{incident.DeliverNotice, incident.Triggered, ""},
+		{incident.DeliverEnd, incident.ResolvedState, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			row := page("a", "hook", 1)
+			row.Kind = test.kind
+			h, r := newHouse(row), &receiver{}
+			view := h.views["a"]
+			view.State, view.Class = test.state, incident.Drill
+			h.views["a"] = view
+			h.briefings[row.ID] = incident.Briefing{Thread: "first", Receipt: "present"}
+			start(t, h, map[string]notify.Receiver{"hook": r}, func(c *notify.Config) {
+				c.Links = func(incident string, round int, receiver string) string {
+					return fmt.Sprintf("https://irdaemon.example/acknowledge/%s-%d-%s", incident, round, receiver)
 				}
 			})
+			synctest.Wait()
+			m := r.messages()[0]
+			if m.Thread != "first" || m.Receipt != "present" || m.AcknowledgeURL != test.link || !m.Drill {
+				t.Errorf("%s while %s: %+v", test.kind, test.state, m)
+			}
 		})
 	}
 }
@@ -312,16 +368,53 @@ func TestAStopFinishesWhatIsInFlightAndBeginsNothing(t *testing.T) {
 	})
 }
 
+func TestAStopBeginsNothingOfWhatIsDueAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, r := newHouse(), &receiver{took: 100 * time.Millisecond}
+		for i := range 20 {
+			h.add(page(fmt.Sprint(i), "hook", 1))
+		}
+		d := start(t, h, map[string]notify.Receiver{"hook": r})
+		pass(250 * time.Millisecond)
+		d.stop()
+		if sent := len(r.messages()); sent != 3 {
+			t.Errorf("%d sent, want the three that had begun", sent)
+		}
+	})
+}
+
+func TestWhatIsMoreUrgentWaitsNoLongerThanASecondBehindWhatIsDueAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, r := newHouse(), &receiver{took: 100 * time.Millisecond}
+		for i := range 100 {
+			h.add(page(fmt.Sprint(i), "hook", 1))
+		}
+		start(t, h, map[string]notify.Receiver{"hook": r})
+		pass(250 * time.Millisecond)
+		grave := page("grave", "hook", 1)
+		grave.Severity = runbook.Sev1
+		h.add(grave)
+		added := time.Now()
+		pass(20 * time.Second)
+		at := slices.Index(r.ids(), grave.ID)
+		if waited := r.at[at].Sub(added); waited > time.Second {
+			t.Errorf("it waited %s", waited)
+		}
+	})
+}
+
 func TestAfterStandingStillARowIsReadAgainBeforeItIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := newHouse(page("a", "hook", 1)), &receiver{}
 		asleep := time.Duration(0) // suspended: the wall's clock has moved, timers haven't
 		h.views["a"] = incident.View{ID: "a", Headline: "before"}
-		h.onView = func() { // it is read, then the machine sleeps and the incident changes
-			h.onView = func() { h.views["a"] = incident.View{ID: "a", Headline: "after"} }
+		h.onBrief = func() { // it is read, then the machine sleeps and the incident changes
+			h.onBrief = func() { h.views["a"] = incident.View{ID: "a", Headline: "after"} }
 			asleep = time.Hour
 		}
-		d := startAt(t, h, map[string]notify.Receiver{"hook": r}, func() time.Time { return time.Now().Round(0).Add(asleep) })
+		d := start(t, h, map[string]notify.Receiver{"hook": r}, func(c *notify.Config) {
+			c.Now = func() time.Time { return time.Now().Round(0).Add(asleep) }
+		})
 		synctest.Wait()
 		if len(d.logs.FilterMessage("this process stood still before a send").All()) != 1 {
 			t.Fatal("nobody noticed")
@@ -383,12 +476,13 @@ func TestRowsThatCanNotBeClaimedAreNotAskedForInACircle(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(page("a", "hook", 1), end("b", "hook", 1), page("c", "gone", 1))
+		h := newHouse(page("a", "hook", 1), end("b", "hook", 1), page("c", "gone", 1), page("drill", "hook", 1), page("self", "hook", 1))
+		h.views["drill"], h.views["self"] = incident.View{ID: "drill", Class: incident.Drill}, incident.View{ID: "self", Class: incident.Self}
 		detected := time.Now().Add(-3 * time.Second)
 		h.views["a"] = incident.View{ID: "a", DetectedAt: &detected}
 		r := &receiver{answer: answers(busy, done)}
 		d := start(t, h, map[string]notify.Receiver{"hook": r})
-		pass(100 * time.Millisecond)
+		pass(100 * time.Millisecond) // a, b, the drill and the trouble are served in the order of their ids
 		if problems, err := testutil.GatherAndLint(d.registry); err != nil || len(problems) != 0 {
 			t.Errorf("%v, %v", problems, err)
 		}
@@ -405,9 +499,10 @@ func TestMetrics(t *testing.T) {
 		}
 		pass(time.Minute)
 		want = `
-			# HELP irdaemon_pages_total Attempts to page, by receiver and outcome: delivered, retry (tried again), refused (for good), superseded (not needed any more).
+			# HELP irdaemon_pages_total Attempts to page, by receiver and outcome: delivered, retry (tried again), refused (for good), superseded (not needed any more), digested (a storm's digest, itself one that was delivered, carried it). Drills and the daemon's own troubles are not counted.
 			# TYPE irdaemon_pages_total counter
 			irdaemon_pages_total{outcome="delivered",receiver="hook"} 1
+			irdaemon_pages_total{outcome="digested",receiver="hook"} 0
 			irdaemon_pages_total{outcome="refused",receiver="gone"} 1
 			irdaemon_pages_total{outcome="refused",receiver="hook"} 0
 			irdaemon_pages_total{outcome="retry",receiver="hook"} 1

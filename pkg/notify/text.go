@@ -30,12 +30,25 @@ func (t *text) line(label, said string) {
 func (t *text) heading(title string) { t.b.WriteString("\n" + title + "\n") }
 
 func (t *text) look(view incident.View) {
+	if view.URL == "" {
+		return
+	}
 	t.heading("Look")
 	t.item("  ", view.URL)
 }
 
+func (t *text) acknowledge(view incident.View) {
+	t.heading("Acknowledge")
+	t.item("  ", plain.Command(view, "ack"))
+}
+
 // list writes a section of items, numbered where first is a number, and says how many it leaves out.
 func (t *text) list(title, first string, items []string, shown int) {
+	t.part(title, first, items, shown, "on the incident's page")
+}
+
+// part is list, with where the rest is.
+func (t *text) part(title, first string, items []string, shown int, rest string) {
 	if len(items) == 0 {
 		return
 	}
@@ -48,15 +61,16 @@ func (t *text) list(title, first string, items []string, shown int) {
 		t.item(mark, item)
 	}
 	if more := len(items) - shown; more > 0 {
-		t.item("  ", fmt.Sprintf("… and %d more on the incident's page", more))
+		t.item("  ", fmt.Sprintf("… and %d more %s", more, rest))
 	}
 }
 
-// item writes words after a mark, wrapped, with the lines that follow indented below the first word.
+// item writes words after a mark, wrapped, with the lines that follow indented below the first word. What other people and
+// systems wrote can't steer a terminal that shows it.
 func (t *text) item(mark, said string) {
 	indent := strings.Repeat(" ", utf8.RuneCountInString(mark))
 	line, empty := mark, true
-	for _, word := range strings.Fields(said) {
+	for _, word := range strings.Fields(plain.Clean(said)) {
 		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns {
 			t.b.WriteString(line + "\n")
 			line, empty = indent, true

@@ -48,10 +48,7 @@ type Receiver struct {
 	clients   []*httpclient.Client // one for each address
 }
 
-var (
-	_ notify.Keeper    = (*Receiver)(nil)
-	_ notify.CallsOnly = (*Receiver)(nil)
-)
+var _ notify.Keeper = (*Receiver)(nil)
 
 // New makes a receiver. It fails where the client settings name what can't be read or don't fit together.
 func New(config Config) (*Receiver, error) {
@@ -79,8 +76,9 @@ func (r *Receiver) Deliver(ctx context.Context, m notify.Message) notify.Result 
 	return r.post(ctx, r.alerts(m))
 }
 
-// CallsOnly implements notify.CallsOnly: an alert calls.
-func (r *Receiver) CallsOnly() {}
+// Carries implements notify.Receiver: an alert calls, whatever it says. Of a storm it gets every alert, and no digest:
+// Alertmanager groups them by its own rules.
+func (r *Receiver) Carries() incident.Carries { return incident.Carries{} }
 
 // Every implements notify.Keeper.
 func (r *Receiver) Every() time.Duration { return Refresh }

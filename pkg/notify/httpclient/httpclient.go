@@ -24,8 +24,8 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/notify"
 )
 
-// answerBytes is how much of an answer is read.
-const answerBytes = 4096
+// answerBytes is how much of an answer is read: some services send back, with their verdict, the message they were sent.
+const answerBytes = 256 << 10
 
 // Client posts to one receiver. Each receiver has its own: a failure closes the idle connections of its client.
 type Client struct{ http *retryablehttp.Client }
@@ -72,7 +72,9 @@ func (c *Client) Post(ctx context.Context, address string, header http.Header, b
 	for name, values := range header {
 		request.Header[name] = values
 	}
-	request.Header.Set("Content-Type", "application/json")
+	if request.Header.Get("Content-Type") == "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	request.Header.Set("User-Agent", "irdaemon")
 	response, err := c.http.Do(request)
 	if err != nil {

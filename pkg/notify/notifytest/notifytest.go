@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,21 +15,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
-	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/notify"
-	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
 // Path is in the address that Case.New is given, as the token of a chat's webhook would be: it must never be told.
 const Path = "/services/canary-in-the-path"
 
-// Case is a kind of receiver.
+// Case is a kind of receiver that speaks HTTP. One that speaks anything else is held to the same by tests of its own, with
+// the same messages.
 type Case struct {
 	// New makes a receiver that posts to an address.
 	New func(t *testing.T, address string) notify.Receiver
-	// Read says what a peer understands of the request by which a message came.
+	// Read says what a peer understands of one request for a message. Nil: the peer knows no keys.
 	Read func(t *testing.T, sent notify.Message, request *http.Request, body []byte) []Seen
+	// Accept is how the peer says that it has a message. Nil: by a 200 without a word.
+	Accept func(w http.ResponseWriter)
 	// Secrets were given to the receiver, beside Path, and must never be told either.
 	Secrets []string
 }
@@ -39,52 +42,16 @@ type Seen struct {
 	Ended bool
 }
 
-// Page is a page of the first round.
-func Page() notify.Message {
-	opened := time.Date(2026, 11, 23, 14, 10, 0, 0, time.UTC)
-	return notify.Message{
-		ID: "b0f3c61f5d2e", Kind: incident.DeliverPage, Key: "irdaemon/production/3f1c9a0d5b7e2a44/1", Round: 1,
-		Causes: []string{incident.CauseOpened}, Severity: runbook.Sev2,
-		StartedAt: opened, CreatedAt: opened, SentAt: opened.Add(time.Second),
-		Title: "SEV2 The safety layer refuses good users", Text: "Impact  refusal rate is 19.1%\n",
-		Incident: incident.View{
-			ID: "3f1c9a0d5b7e2a44", Number: 42, Runbook: "good-users-refused", Title: "The safety layer refuses good users",
-			Service: "support-bot", Group: map[string]string{"service": "support-bot", "tier": "paid", "owner": "clash", "empty": ""},
-			Severity: runbook.Sev2, State: incident.Triggered, Owner: "ml-platform-oncall",
-			URL: "http://irdaemon.example/incidents/42", OpenedAt: &opened,
-		},
-	}
-}
-
-// Escalation is a later call of the same round, when the incident's severity and state have changed.
-func Escalation() notify.Message {
-	m := Page()
-	m.ID, m.Step, m.Causes, m.SentAt = "c14d2a0b9e77", 1, nil, m.SentAt.Add(15*time.Minute)
-	m.Incident.Severity, m.Incident.State = runbook.Sev1, incident.Verifying
-	return m
-}
-
-// NextRound is the page of a second round, which ends the first one.
-func NextRound() notify.Message {
-	first := Page()
-	m := Escalation()
-	m.ID, m.Round, m.Severity, m.StartedAt = "d25e3b1caf88", 2, runbook.Sev1, m.SentAt
-	m.Key, m.EndsKey = "irdaemon/production/3f1c9a0d5b7e2a44/2", first.Key
-	m.Ends = []incident.Standing{{View: m.Incident, Round: 1, Key: first.Key, Severity: first.Severity, StartedAt: first.StartedAt}}
-	return m
-}
-
-// End is the end of the first round.
-func End() notify.Message {
-	m := Escalation()
-	m.ID, m.Kind, m.SentAt = "e36f4c2db099", incident.DeliverEnd, m.SentAt.Add(time.Hour)
-	m.Incident.State = incident.ResolvedState
-	return m
-}
-
 // Run holds a kind of receiver to the contract.
 func Run(t *testing.T, c Case) {
-	t.Run("all calls of a round have one key, and its end has the same", func(t *testing.T) { c.oneKey(t) })
+	if c.Accept == nil {
+		c.Accept = func(http.ResponseWriter) {}
+	}
+	if c.Read != nil {
+		t.Run("all calls of a round have one key, and its end has the same", func(t *testing.T) { c.oneKey(t) })
+		t.Run("a digest has one key, and its end has the same", func(t *testing.T) { c.oneDigest(t) })
+	}
+	t.Run("whatever it carries is taken, however hostile its texts are", func(t *testing.T) { c.carried(t) })
 	t.Run("each answer means what it should", func(t *testing.T) { c.answers(t) })
 	t.Run("Retry-After is passed on", func(t *testing.T) { c.retryAfter(t) })
 	t.Run("a redirect is refused, not followed", func(t *testing.T) { c.redirect(t) })
@@ -123,30 +90,67 @@ func (c Case) deliver(t *testing.T, address string, m notify.Message, within tim
 	return result
 }
 
-func (c Case) oneKey(t *testing.T) {
-	var seen []Seen
-	var sent notify.Message
-	peer := serve(t, func(_ http.ResponseWriter, r *http.Request, body []byte) { seen = c.Read(t, sent, r, body) })
-	send := func(m notify.Message) []Seen {
-		t.Helper()
-		seen, sent = nil, m
-		if result := c.deliver(t, peer, m, time.Minute); result.Outcome != notify.Delivered {
-			t.Fatalf("not delivered: %+v", result)
-		}
-		return seen
+// conversation is a peer that remembers what it understood of all requests of a message.
+type conversation struct {
+	c       Case
+	address string
+	sent    notify.Message
+	seen    []Seen
+	receipt string // of the first message
+}
+
+func (c Case) talk(t *testing.T) *conversation {
+	talk := &conversation{c: c}
+	talk.address = serve(t, func(w http.ResponseWriter, r *http.Request, body []byte) {
+		talk.seen = append(talk.seen, c.Read(t, talk.sent, r, body)...)
+		c.Accept(w)
+	})
+	return talk
+}
+
+// send gives what the peer understood of a message, in however many requests it came. Later messages carry the receipt of
+// the first one, as the daemon keeps it.
+func (talk *conversation) send(t *testing.T, m notify.Message) []Seen {
+	t.Helper()
+	m.Thread = talk.receipt
+	if m.EndsKey == "" {
+		m.Receipt = talk.receipt
 	}
-	first := send(Page())
+	talk.seen, talk.sent = nil, m
+	result := talk.c.deliver(t, talk.address, m, time.Minute)
+	if result.Outcome != notify.Delivered {
+		t.Fatalf("not delivered: %+v", result)
+	}
+	if talk.receipt == "" {
+		talk.receipt = result.Receipt
+	}
+	return talk.seen
+}
+
+func (c Case) oneKey(t *testing.T) {
+	talk := c.talk(t)
+	first := talk.send(t, Page())
 	if len(first) != 1 || first[0].Key == "" || first[0].Ended {
 		t.Fatalf("the page reads as %+v", first)
 	}
-	if again := send(Escalation()); len(again) != 1 || again[0] != first[0] {
-		t.Errorf("the escalation reads as %+v, the page as %+v", again, first)
+	same := map[string]notify.Message{"the escalation": Escalation()}
+	carries := c.New(t, talk.address+Path).Carries()
+	if carries.Acknowledgements {
+		same["that somebody has it"] = Acknowledge()
 	}
-	if end := send(End()); len(end) != 1 || end[0] != (Seen{Key: first[0].Key, Ended: true}) {
+	if carries.Progress {
+		same["what happened since"] = Progress()
+	}
+	for what, m := range same {
+		if again := talk.send(t, m); len(again) != 1 || again[0] != first[0] {
+			t.Errorf("%s reads as %+v, the page as %+v", what, again, first)
+		}
+	}
+	if end := talk.send(t, End()); len(end) != 1 || end[0] != (Seen{Key: first[0].Key, Ended: true}) {
 		t.Errorf("the end reads as %+v, the page as %+v", end, first)
 	}
 	on, ended := "", ""
-	for _, s := range send(NextRound()) {
+	for _, s := range talk.send(t, NextRound()) {
 		if s.Ended {
 			ended = s.Key
 		} else {
@@ -158,6 +162,52 @@ func (c Case) oneKey(t *testing.T) {
 	}
 }
 
+func (c Case) oneDigest(t *testing.T) {
+	talk := c.talk(t)
+	if _, keeps := c.New(t, talk.address+Path).(notify.Keeper); keeps {
+		t.Skip("a Keeper gets no digests")
+	}
+	digest := talk.send(t, Digest())
+	if len(digest) != 1 || digest[0].Key == "" || digest[0].Ended {
+		t.Fatalf("the digest reads as %+v", digest)
+	}
+	if end := talk.send(t, DigestEnd()); len(end) != 1 || end[0] != (Seen{Key: digest[0].Key, Ended: true}) {
+		t.Errorf("the end of the digest reads as %+v, the digest as %+v", end, digest)
+	}
+}
+
+// most is what a peer takes of a message; the strictest that names a limit takes so much.
+const most = 512_000
+
+// carried sends a message of each kind that the receiver carries, as it is and with hostile texts.
+func (c Case) carried(t *testing.T) {
+	peer := serve(t, func(w http.ResponseWriter, r *http.Request, body []byte) {
+		if len(body) > most || !json.Valid(body) || !utf8.Valid(body) {
+			t.Errorf("%d bytes, valid JSON: %v, valid UTF-8: %v", len(body), json.Valid(body), utf8.Valid(body))
+		}
+		for name, values := range r.Header {
+			if strings.ContainsAny(name+strings.Join(values, ""), "\r\n\x00\x1b") {
+				t.Errorf("header %s: %q", name, values)
+			}
+		}
+		c.Accept(w)
+	})
+	receiver := c.New(t, peer+Path)
+	for _, m := range Carried(receiver) {
+		if result := c.deliver(t, peer, m, time.Minute); result.Outcome != notify.Delivered {
+			t.Errorf("%s: %+v", m.Kind, result)
+		}
+		refused := serve(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(http.StatusForbidden) })
+		if result := c.deliver(t, refused, m, time.Minute); result.Outcome != notify.Refused {
+			t.Errorf("%s, answered by a 403: %+v, want it refused", m.Kind, result)
+		}
+		broken := serve(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(http.StatusBadGateway) })
+		if result := c.deliver(t, broken, m, time.Minute); result.Outcome != notify.Retry {
+			t.Errorf("%s, answered by a 502: %+v, want it tried again", m.Kind, result)
+		}
+	}
+}
+
 func (c Case) answers(t *testing.T) {
 	for status, want := range map[int]notify.Outcome{
 		200: notify.Delivered,
@@ -166,7 +216,13 @@ func (c Case) answers(t *testing.T) {
 		408: notify.Retry, 429: notify.Retry, 500: notify.Retry, 501: notify.Retry, 502: notify.Retry, 503: notify.Retry, 504: notify.Retry,
 	} {
 		calls := 0
-		peer := serve(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) { calls++; w.WriteHeader(status) })
+		peer := serve(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+			calls++
+			w.WriteHeader(status)
+			if want == notify.Delivered {
+				c.Accept(w)
+			}
+		})
 		result := c.deliver(t, peer, Page(), time.Minute)
 		if result.Outcome != want || result.Status != status {
 			t.Errorf("%d: %s, status %d; want %s", status, result.Outcome, result.Status, want)
@@ -262,7 +318,8 @@ func serve(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, bod
 		if err != nil {
 			t.Error(err)
 		}
-		if got := r.Header.Get("Content-Type"); r.Method != http.MethodPost || got != "application/json" {
+		got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || r.Method != http.MethodPost || got != "application/json" {
 			t.Errorf("%s of %q, want a POST of application/json", r.Method, got)
 		}
 		answer(w, r, body)

@@ -18,6 +18,7 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/notify"
 	"github.com/irdaemon/irdaemon/pkg/notify/httpclient"
+	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
 // Config says where to post and how to sign. The files are read at each attempt, so a secret is rotated by writing it.
@@ -81,6 +82,11 @@ func (r *Receiver) Deliver(ctx context.Context, m notify.Message) notify.Result 
 	return result
 }
 
+// Carries implements notify.Receiver.
+func (r *Receiver) Carries() incident.Carries {
+	return incident.Carries{Notices: true, Acknowledgements: true, Progress: true}
+}
+
 func (r *Receiver) address() (string, error) {
 	if r.config.URL != "" {
 		return r.config.URL, nil
@@ -108,7 +114,7 @@ func (r *Receiver) sign(id string, at time.Time, body []byte) (string, error) {
 
 // Document is the body of a request.
 type Document struct {
-	Type      string    `json:"type"`      // incident.page, incident.resolved or incident.notice
+	Type      string    `json:"type"`      // incident.page, incident.acknowledged, incident.updated, incident.resolved or incident.notice
 	Timestamp time.Time `json:"timestamp"` // when it was decided to send it
 	Data      Data      `json:"data"`
 }
@@ -123,8 +129,25 @@ type Data struct {
 	Step     int           `json:"step"`
 	Reasons  []string      `json:"reasons"` // why the round began: opened, raised, relapsed, …
 	Resent   bool          `json:"resent"`  // an earlier attempt may have arrived
+	Drill    bool          `json:"drill"`   // practice: nothing is broken
 	Message  Text          `json:"message"`
 	Incident incident.View `json:"incident"`
+	// AcknowledgeURL is a page with a button by which a person takes the incident; missing where nobody is called.
+	AcknowledgeURL string `json:"acknowledge_url,omitempty"`
+	// Digest are the incidents that a storm put into this one document, the worst first, and Digested is how many there
+	// are, for the list is cut. Missing: the document is about incident alone; else that is the first of them.
+	Digest   []Listed `json:"digest,omitempty"`
+	Digested int      `json:"digested,omitempty"`
+}
+
+// Listed is an incident of a digest; the API has the rest.
+type Listed struct {
+	ID       string           `json:"id"`
+	Number   int64            `json:"number"`
+	Severity runbook.Severity `json:"severity"`
+	State    incident.State   `json:"state"`
+	Headline string           `json:"headline"`
+	URL      string           `json:"url"`
 }
 
 // Text is for people: a first line, and the rest.
@@ -137,6 +160,9 @@ var types = map[string]string{
 	incident.DeliverPage:   "incident.page",
 	incident.DeliverEnd:    "incident.resolved",
 	incident.DeliverNotice: "incident.notice",
+
+	incident.DeliverAcknowledge: "incident.acknowledged",
+	incident.DeliverProgress:    "incident.updated",
 }
 
 func document(m notify.Message) Document {
@@ -149,22 +175,43 @@ func document(m notify.Message) Document {
 		Timestamp: m.CreatedAt.UTC(),
 		Data: Data{
 			DedupKey: m.Key, EndsKey: m.EndsKey, Round: m.Round, Step: m.Step,
-			Reasons: reasons, Resent: m.Resent,
+			Reasons: reasons, Resent: m.Resent, Drill: m.Drill, AcknowledgeURL: m.AcknowledgeURL,
 			Message: Text{Title: m.Title, Text: m.Text}, Incident: brief(m.Incident),
+			Digest: list(m.Digest), Digested: m.Digested,
 		},
 	}
 }
 
+func list(views []incident.View) []Listed {
+	var all []Listed
+	for _, v := range views {
+		all = append(all, Listed{ID: v.ID, Number: v.Number, Severity: v.Severity, State: v.State, Headline: cut(v.Headline), URL: v.URL})
+	}
+	return all
+}
+
+// cut shortens a text that may be of any length.
+func cut(text string) string {
+	const runes = 300
+	if long := []rune(text); len(long) > runes {
+		return string(long[:runes]) + "…"
+	}
+	return text
+}
+
 // brief cuts what may grow without end, for many endpoints refuse a large document, and that would be a lost page. The
-// newest of the timeline and the first of the segments stay; the API has all.
+// newest of the timeline, the updates and the actions, and the first of the segments stay; the API has all.
 func brief(view incident.View) incident.View {
-	const entries, segments, runes = 20, 20, 300
+	const entries, segments = 20, 20
 	view.Timeline = slices.Clone(view.Timeline[max(0, len(view.Timeline)-entries):])
 	for i, entry := range view.Timeline {
-		if long := []rune(entry.Text); len(long) > runes {
-			view.Timeline[i].Text = string(long[:runes]) + "…"
-		}
+		view.Timeline[i].Text = cut(entry.Text)
 	}
 	view.Segments = view.Segments[:min(segments, len(view.Segments))]
+	view.Updates = slices.Clone(view.Updates[max(0, len(view.Updates)-entries):])
+	for i, update := range view.Updates {
+		view.Updates[i].Text = cut(update.Text)
+	}
+	view.Actions = view.Actions[max(0, len(view.Actions)-entries):]
 	return view
 }

@@ -186,10 +186,14 @@ func TestWithASecretThatCanNotBeUsedNothingIsSent(t *testing.T) {
 func TestTheDocumentIsWhatTheContractSays(t *testing.T) {
 	p := &peer{}
 	receiver := webhook.New(webhook.Config{URL: "http://hook", Transport: p})
-	for _, m := range []notify.Message{notifytest.Page(), notifytest.Escalation(), notifytest.End(), {Kind: incident.DeliverNotice}} {
+	for _, m := range []notify.Message{
+		notifytest.Page(), notifytest.Escalation(), notifytest.End(), {Kind: incident.DeliverNotice}, notifytest.Acknowledge(), notifytest.Progress(),
+	} {
 		receiver.Deliver(t.Context(), m)
 	}
-	for i, want := range []string{"incident.page", "incident.page", "incident.resolved", "incident.notice"} {
+	for i, want := range []string{
+		"incident.page", "incident.page", "incident.resolved", "incident.notice", "incident.acknowledged", "incident.updated",
+	} {
 		var d map[string]any
 		if err := json.Unmarshal(p.heard[i].body, &d); err != nil {
 			t.Fatal(err)
@@ -206,9 +210,30 @@ func TestTheDocumentIsWhatTheContractSays(t *testing.T) {
 	data := d["data"].(map[string]any)
 	if d["timestamp"] != "2026-11-23T14:10:00Z" || data["dedup_key"] != "irdaemon/production/3f1c9a0d5b7e2a44/1" ||
 		data["round"] != 1.0 || data["step"] != 0.0 || data["resent"] != false ||
+		data["drill"] != false || data["acknowledge_url"] != nil || data["digest"] != nil || data["digested"] != nil ||
 		data["message"].(map[string]any)["title"] != "SEV2 The safety layer refuses good users" ||
 		data["incident"].(map[string]any)["number"] != 42.0 {
 		t.Errorf("%s", p.heard[0].body)
+	}
+}
+
+func TestADigestListsItsIncidents(t *testing.T) {
+	p := &peer{}
+	m := notifytest.Digest()
+	m.Drill, m.AcknowledgeURL = true, "https://irdaemon.example/acknowledge/x"
+	webhook.New(webhook.Config{URL: "http://hook", Transport: p}).Deliver(t.Context(), m)
+	var d webhook.Document
+	if err := json.Unmarshal(p.heard[0].body, &d); err != nil {
+		t.Fatal(err)
+	}
+	data := d.Data
+	if d.Type != "incident.page" || data.DedupKey != m.Key || data.Digested != 500 || len(data.Digest) != 50 || !data.Drill || data.AcknowledgeURL != m.AcknowledgeURL {
+		t.Errorf("%+v", data)
+	}
+	second := data.Digest[1]
+	if second.ID != m.Digest[1].ID || second.Number != 43 || second.Severity != "sev2" || second.State != incident.Triggered ||
+		second.URL != "http://irdaemon.example/incidents/43" || len([]rune(second.Headline)) != 301 {
+		t.Errorf("%+v", second)
 	}
 }
 
@@ -217,11 +242,13 @@ func TestALongIncidentStaysASmallDocument(t *testing.T) {
 	m := notifytest.Page()
 	for i := range 500 {
 		m.Incident.Timeline = append(m.Incident.Timeline, incident.TimelineEntry{Seq: int64(i + 1), Kind: "noted", Text: strings.Repeat("ä", 5000)})
+		m.Incident.Updates = append(m.Incident.Updates, incident.UpdateView{Text: strings.Repeat("ä", 5000)})
+		m.Incident.Actions = append(m.Incident.Actions, incident.ActionView{Title: "support prompt"})
 		m.Incident.Segments = append(m.Incident.Segments, incident.SegmentView{Signal: "refusal_rate"})
 	}
 	webhook.New(webhook.Config{URL: "http://hook", Transport: p}).Deliver(t.Context(), m)
-	if size := len(p.heard[0].body); size > 20_000 {
-		t.Errorf("%d bytes, want at most 20 kB", size)
+	if size := len(p.heard[0].body); size > 40_000 {
+		t.Errorf("%d bytes, want at most 40 kB", size)
 	}
 	var d webhook.Document
 	if err := json.Unmarshal(p.heard[0].body, &d); err != nil {
