@@ -17,13 +17,13 @@ import (
 const openAPIPath = "/api/v1/openapi.json"
 
 // addAPI adds the operations and their description.
-func addAPI(mux *http.ServeMux, config Config) {
+func addAPI(mux *router, config Config) {
 	settings := huma.Config{
 		OpenAPI: &huma.OpenAPI{Info: &huma.Info{
 			Title:       "irdaemon",
 			Version:     config.Version,
 			Description: "Incidents, from the breach to the verified recovery. Times are RFC 3339 in UTC, shares 0 to 1. Every error is an RFC 9457 problem document.",
-		}},
+		}, Components: &huma.Components{SecuritySchemes: securitySchemes}, OnAddOperation: []huma.AddOpFunc{mux.declare}},
 		Formats:                      huma.DefaultFormats,
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
@@ -34,19 +34,23 @@ func addAPI(mux *http.ServeMux, config Config) {
 	api := humago.New(mux, settings)
 	api.UseMiddleware(requireJSON)
 
-	(&incidents{desk: config.Desk, log: config.Log}).register(api)
-	if config.Overview != nil {
-		registerOverview(api, config.Overview)
-	}
+	(&incidents{desk: config.Desk, log: config.Log, now: config.Now}).register(api)
+	registerOthers(api, config)
 	describe(mux, api)
 }
 
-// operation describes one operation; problems are the statuses of its errors.
+// operation describes one operation; problems are the statuses of its errors. needs or bySignature says who may call it.
 func operation(id, method, path, summary string, problems ...int) huma.Operation {
 	op := huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
 		MaxBodyBytes: maxBodyBytes, Responses: map[string]*huma.Response{},
 	}
+	addProblems(&op, problems...)
+	return op
+}
+
+// addProblems describes errors that an operation can be answered with.
+func addProblems(op *huma.Operation, problems ...int) {
 	for _, status := range problems {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status),
@@ -55,13 +59,12 @@ func operation(id, method, path, summary string, problems ...int) huma.Operation
 			},
 		}
 	}
-	return op
 }
 
 // requireJSON refuses a body that says it is something else: a form of another site can send such a one without
 // asking, and nothing here reads it.
 func requireJSON(ctx huma.Context, next func(huma.Context)) {
-	if ctx.Method() != http.MethodPost {
+	if ctx.Method() != http.MethodPost || takesAnything(ctx.Operation()) {
 		next(ctx)
 		return
 	}
@@ -81,7 +84,7 @@ func requireJSON(ctx huma.Context, next func(huma.Context)) {
 
 // describe serves the OpenAPI document. It is written once: huma's own route writes it at the first request, without
 // a lock.
-func describe(mux *http.ServeMux, api huma.API) {
+func describe(mux *router, api huma.API) {
 	document := api.OpenAPI()
 	document.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	text, err := json.Marshal(document)

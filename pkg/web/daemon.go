@@ -22,7 +22,7 @@ func (e *FilesRefused) Error() string { return e.Problems.Error() }
 func (e *FilesRefused) Unwrap() error { return e.Problems }
 
 // addDaemonRoutes adds what an operator and a Prometheus ask of every daemon. These answer in plain text.
-func addDaemonRoutes(mux *http.ServeMux, config Config) {
+func addDaemonRoutes(mux *router, config Config) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(config.Registry, promhttp.HandlerOpts{
 		ErrorLog: scrapeLog{config.Log},
 	}))

@@ -172,7 +172,7 @@ func TestServeLetsARequestInFlightFinish(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served, answered := make(chan error, 1), make(chan string, 1)
-	go func() { served <- web.Serve(ctx, listener, slow, zap.NewNop()) }()
+	go func() { served <- web.Serve(ctx, listener, slow, nil, zap.NewNop()) }()
 	go func() {
 		answer, err := http.Get("http://" + listener.Addr().String())
 		if err != nil {

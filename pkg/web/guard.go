@@ -6,12 +6,18 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/irdaemon/irdaemon/pkg/access"
 )
 
-// secure sets the headers that keep an answer from being anything but data, wherever it is opened.
-func secure(next http.Handler) http.Handler {
+// secure sets the headers that keep an answer from being anything but data, wherever it is opened, after those that the
+// web configuration adds.
+func secure(next http.Handler, current func() *access.Access) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
+		for name, value := range current().Headers() {
+			header.Set(name, value)
+		}
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -22,9 +28,15 @@ func secure(next http.Handler) http.Handler {
 }
 
 // refuseCrossOrigin keeps the scripts and forms of other sites from writing through the browser of somebody who can
-// reach the daemon.
-func refuseCrossOrigin(next http.Handler) http.Handler {
+// reach the daemon. A browser adds the user and password that it knows, and a proxy the name of whoever is logged in, to
+// whatever any site makes it send; that such a request comes from another site is all that tells it apart. Browsers say
+// so themselves where the connection is encrypted; elsewhere the origin is compared with the host, which a proxy may have
+// changed, so the one that people use counts too.
+func refuseCrossOrigin(next http.Handler, externalURL string) http.Handler {
 	protection := http.NewCrossOriginProtection()
+	if u, err := url.Parse(externalURL); err == nil && u.Host != "" {
+		_ = protection.AddTrustedOrigin(strings.ToLower(u.Scheme + "://" + u.Host)) // what is no origin is nobody's
+	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, newProblem(http.StatusForbidden, "the request comes from a page of another site",
 			"the command line, or a page of this daemon"))
@@ -75,7 +87,7 @@ func explainUnrouted(mux *http.ServeMux, next http.Handler) http.Handler {
 				strings.Split(allowed, ", ")...))
 		case http.StatusNotFound:
 			writeProblem(w, newProblem(answer.status, "there is nothing at "+quoteShort(r.URL.Path),
-				"GET "+openAPIPath+" describes what there is"))
+				append(thereIsBelow(r.URL.Path), "GET "+openAPIPath+" describes what there is")...))
 		default: // a redirect to the path without //, . and ..
 			next.ServeHTTP(w, r)
 		}

@@ -27,7 +27,7 @@ func observe(mux *http.ServeMux, next http.Handler, config Config) http.Handler 
 		defer func() {
 			cut := answer.afterPanic(recover(), route, log)
 			requests.WithLabelValues(knownMethod(r.Method), route, strconv.Itoa(answer.code())).Inc()
-			log.Debug("request", zap.String("method", r.Method), zap.String("route", route), zap.String("path", r.URL.Path),
+			log.Debug("request", zap.String("method", r.Method), zap.String("route", route), zap.String("path", shownPath(route, r)),
 				zap.Int("status", answer.code()), zap.Int64("bytes", answer.bytes), zap.String("from", r.RemoteAddr),
 				zap.Duration("took", now().Sub(began)))
 			if cut {

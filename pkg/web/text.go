@@ -20,7 +20,7 @@ type pages struct {
 }
 
 // addPages adds what a link in a message leads to. These answer in plain text.
-func addPages(mux *http.ServeMux, config Config) {
+func addPages(mux *router, config Config) {
 	p := &pages{incidents: &incidents{desk: config.Desk, log: config.Log}, config: config}
 	mux.HandleFunc("GET /{$}", p.list)
 	mux.HandleFunc("GET /incidents", p.list)
@@ -34,16 +34,28 @@ func (p *pages) list(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, "", err)
 		return
 	}
-	if len(views) == 0 {
-		writeLines(w, http.StatusOK, "no open incidents", "irdaemon incidents list --state all   lists those that are over")
+	own, _, err := p.desk.List(r.Context(), incident.Filter{State: "open", Self: true, Limit: mostListed})
+	if err != nil {
+		p.fail(w, r, "", err)
 		return
+	}
+	var lines []string
+	if len(own) > 0 { // what the table below says may be old, then
+		lines = append(lines, "The daemon is in trouble itself:", strings.TrimSuffix(text.Table(own, p.config.Now()), "\n"), "")
+	}
+	writeLines(w, http.StatusOK, append(lines, p.open(views, next)...)...)
+}
+
+// open lists the open incidents, drills among them.
+func (p *pages) open(views []incident.View, next string) []string {
+	if len(views) == 0 {
+		return []string{"no open incidents", "irdaemon incidents list --state all   lists those that are over"}
 	}
 	lines := []string{strings.TrimSuffix(text.Table(views, p.config.Now()), "\n"), ""}
 	if next != "" {
 		lines = append(lines, fmt.Sprintf("There are more than %d; irdaemon incidents list --after %s goes on.", mostListed, next))
 	}
-	lines = append(lines, "An incident is at "+strings.TrimSuffix(p.config.ExternalURL, "/")+"/incidents/NUMBER.")
-	writeLines(w, http.StatusOK, lines...)
+	return append(lines, "An incident is at "+strings.TrimSuffix(p.config.ExternalURL, "/")+"/incidents/NUMBER.")
 }
 
 // incident shows one.

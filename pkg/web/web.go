@@ -2,14 +2,14 @@
 // links in messages lead to (/ and /incidents/42, in plain text), and what an operator and a Prometheus ask of every
 // daemon (/metrics, /-/healthy, /-/ready, /-/reload).
 //
-// Every error of the API is an RFC 9457 problem document that says what is allowed instead. Nobody is authenticated
-// yet: the name in a write is what the caller says it is, so the listener belongs on loopback (IsLoopback), where
-// neither another site's script nor a rebound host name gets through.
+// Every error of the API is an RFC 9457 problem document that says what is allowed instead. Every route says which scope
+// it needs; pkg/access tells who calls. Where nothing is configured that could prove it, the name in a write is what the
+// caller says it is, so that the listener belongs on loopback (IsLoopback). Neither another site's script nor a rebound
+// host name gets through.
 package web
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/irdaemon/irdaemon/pkg/access"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 )
 
@@ -49,9 +50,29 @@ type Config struct {
 	Registry *prometheus.Registry
 	Log      *zap.Logger // required
 	Version  string      // of the daemon, for the OpenAPI document
-	// ExternalURL is how people reach the daemon; its host is accepted on a loopback connection (a reverse proxy).
+	// Access tells who calls; it is asked at each request, so that a reload takes effect at once. nil, or a nil Access:
+	// everybody may do everything.
+	Access func() *access.Access
+	// Links are the signed links of messages; nil leaves out /acknowledge/….
+	Links *access.Links
+	// ExternalURL is how people reach the daemon: its host is accepted on a loopback connection (a reverse proxy), and its
+	// pages may write.
 	ExternalURL string
 	Now         func() time.Time // default: time.Now
+
+	// Silences are kept here; nil leaves out /api/v1/silences.
+	Silences Silences
+	// Receivers are the ways to reach people; nil leaves out /api/v1/receivers.
+	Receivers Receivers
+	// Drill opens a practice incident; nil leaves out /api/v1/drills.
+	Drill DrillFunc
+	// Backup is how the embedded store is copied; nil leaves out /api/v1/backup.
+	Backup *Backup
+	// Feed is where the event stream comes from; nil leaves out /api/v1/events.
+	Feed Feed
+	// Stopping is closed when the daemon stops: the event streams end then, so that the stop need not wait for them. nil:
+	// they end with their clients alone.
+	Stopping <-chan struct{}
 }
 
 // Limits of what is taken in, and how long anything may take.
@@ -65,57 +86,28 @@ const (
 	stopTimeout       = 10 * time.Second
 )
 
-// New gives the handler of everything that the daemon serves. It panics when the registry holds its metrics already.
+// New gives the handler of everything that the daemon serves. It panics when the registry holds its metrics already,
+// and when a route does not say who may call it.
 func New(config Config) http.Handler {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	mux := http.NewServeMux()
+	if config.Access == nil {
+		config.Access = func() *access.Access { return nil }
+	}
+	mux := newRouter()
 	addDaemonRoutes(mux, config)
 	addPages(mux, config)
+	addLinks(mux, config)
 	addAPI(mux, config)
+	mux.closed()
 
-	handler := http.Handler(mux)
-	handler = explainUnrouted(mux, handler)
-	handler = refuseCrossOrigin(handler)
+	handler := newGate(mux, config).guard(mux)
+	handler = explainUnrouted(mux.ServeMux, handler)
+	handler = refuseCrossOrigin(handler, config.ExternalURL)
 	handler = refuseForeignHosts(handler, config.ExternalURL)
-	handler = secure(handler)
-	return observe(mux, handler, config)
-}
-
-// Serve answers on the listener until the context ends, then lets what is in flight finish, for ten seconds at most.
-// The error is nil after a stop that was asked for.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *zap.Logger) error {
-	serverLog, err := zap.NewStdLogAt(log.Named("http"), zap.DebugLevel)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          serverLog,
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if err := server.Shutdown(stopping); err != nil {
-		log.Warn("requests cut off at the stop", zap.Duration("after", stopTimeout), zap.Error(err))
-		_ = server.Close() // what is left is cut off; there is nobody to tell
-	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	handler = secure(handler, config.Access)
+	return observe(mux.ServeMux, handler, config)
 }
 
 // IsLoopback tells whether a listen address (host:port) can be reached from this machine alone. A name counts only

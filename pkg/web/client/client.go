@@ -13,19 +13,20 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/web"
 )
 
 // maxAnswerBytes bounds an answer: 200 incidents with everything in them stay far below it.
 const maxAnswerBytes = 64 << 20
 
-// Client asks the daemon at a URL.
+// Client asks the daemon at a URL. Without a token and without a user it says nothing of who asks.
 type Client struct {
+	Token          string // sent as Authorization: Bearer
+	User, Password string // sent as Authorization: Basic, where there is no token
+
 	base *url.URL
 	http *http.Client
 }
@@ -74,49 +75,13 @@ func (e *Unreachable) Error() string {
 // Unwrap gives the cause.
 func (e *Unreachable) Unwrap() error { return e.Cause }
 
-// List gives a page of incidents, newest first. The zero filter lists all.
-func (c *Client) List(ctx context.Context, filter incident.Filter) (web.IncidentList, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{
-		"state": filter.State, "runbook": filter.Runbook, "severity": string(filter.Severity), "after": filter.After,
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
+// at gives an address of the API. A name that holds a slash or dots stays one part of the path.
+func (c *Client) at(parts ...string) *url.URL {
+	escaped := []string{"api", "v1"}
+	for _, part := range parts {
+		escaped = append(escaped, url.PathEscape(part))
 	}
-	if filter.Limit > 0 {
-		query.Set("limit", strconv.Itoa(filter.Limit))
-	}
-	target := c.base.JoinPath("api", "v1", "incidents")
-	target.RawQuery = query.Encode()
-	var list web.IncidentList
-	return list, c.do(ctx, http.MethodGet, target, nil, &list)
-}
-
-// Show gives an incident with its timeline; ref is an id or a number, with or without #.
-func (c *Client) Show(ctx context.Context, ref string) (incident.View, error) {
-	var view incident.View
-	return view, c.do(ctx, http.MethodGet, c.incident(ref), nil, &view)
-}
-
-// Acknowledge takes an incident for somebody and gives it as it is then.
-func (c *Client) Acknowledge(ctx context.Context, ref, by string) (incident.View, error) {
-	var view incident.View
-	body := map[string]string{"by": by}
-	return view, c.do(ctx, http.MethodPost, c.incident(ref, "acknowledge"), body, &view)
-}
-
-// Note adds a note to an incident's timeline and gives the incident as it is then.
-func (c *Client) Note(ctx context.Context, ref, by, text string) (incident.View, error) {
-	var view incident.View
-	body := map[string]string{"by": by, "text": text}
-	return view, c.do(ctx, http.MethodPost, c.incident(ref, "notes"), body, &view)
-}
-
-// incident gives the address of an incident, or of something below it. An id that holds a slash or dots stays one
-// part of the path.
-func (c *Client) incident(ref string, below ...string) *url.URL {
-	return c.base.JoinPath(append([]string{"api", "v1", "incidents", url.PathEscape(ref)}, below...)...)
+	return c.base.JoinPath(escaped...)
 }
 
 // do sends a request and decodes its answer into to. Where the connection breaks before there is an answer it is
@@ -149,7 +114,7 @@ type answer struct {
 }
 
 func (c *Client) send(ctx context.Context, method string, target *url.URL, body []byte, key string) (*answer, error) {
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	request, err := c.request(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +128,25 @@ func (c *Client) send(ctx context.Context, method string, target *url.URL, body 
 		return nil, err
 	}
 	defer response.Body.Close()
+	return read(response)
+}
+
+// request makes a request that says who asks.
+func (c *Client) request(ctx context.Context, method string, target *url.URL, body io.Reader) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Token != "":
+		request.Header.Set("Authorization", "Bearer "+c.Token)
+	case c.User != "":
+		request.SetBasicAuth(c.User, c.Password)
+	}
+	return request, nil
+}
+
+// read reads an answer whole.
+func read(response *http.Response) (*answer, error) {
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err != nil {
 		return nil, err

@@ -14,8 +14,9 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/web"
 )
 
-// Desk keeps incidents in memory. It decides the two commands of people as the record does: an incident that has
-// ended cannot be taken, a note is always possible, a write with the same idempotency key is done once.
+// Desk keeps incidents and silences in memory. It decides the commands of people as the record does, as far as whoever asks
+// can tell: each is refused in the states in which the record refuses it, and one with the same idempotency key is done
+// once. There are no ticks: nothing recovers, and no severity comes back.
 type Desk struct {
 	Now func() time.Time
 
@@ -23,6 +24,7 @@ type Desk struct {
 	views    []incident.View // newest first
 	answered map[string]answer
 	failing  error
+	silences []incident.Silence // newest first
 }
 
 type answer struct {
@@ -91,13 +93,13 @@ func (d *Desk) List(_ context.Context, filter incident.Filter) (page []incident.
 }
 
 func matches(view incident.View, filter incident.Filter) bool {
-	return (filter.State == "" || filter.State == string(view.State) || (filter.State == "open" && open(view))) &&
+	return filter.Self == (view.Class == incident.Self) && (filter.State == "" || filter.State == string(view.State) || (filter.State == "open" && open(view))) &&
 		(filter.Runbook == "" || filter.Runbook == view.Runbook) &&
 		(filter.Severity == "" || filter.Severity == view.Severity)
 }
 
 func open(view incident.View) bool {
-	return view.State != incident.ResolvedState && view.State != incident.Closed && view.State != incident.Dismissed
+	return view.State != incident.ResolvedState && view.State != incident.ClosedState && view.State != incident.DismissedState
 }
 
 // Command implements web.Desk.
@@ -121,32 +123,6 @@ func (d *Desk) Command(_ context.Context, ref string, command incident.Command, 
 		d.answered[once.Key] = answer{requestHash: once.RequestHash, view: *found}
 	}
 	return *found, nil
-}
-
-func (d *Desk) decide(view *incident.View, command incident.Command) error {
-	now := d.Now().UTC()
-	switch c := command.(type) {
-	case incident.Acknowledge:
-		if !open(*view) {
-			return &incident.Refusal{
-				Reason:  fmt.Sprintf("#%d is %s since %s", view.Number, view.State, view.ResolvedAt.UTC().Format("2006-01-02 15:04 UTC")),
-				Allowed: "notes are still taken",
-			}
-		}
-		if view.State == incident.Triggered {
-			view.State = incident.AcknowledgedState
-		}
-		if view.AcknowledgedAt == nil {
-			view.AcknowledgedAt = &now
-		}
-		view.AcknowledgedBy, view.Calling, view.NextCallAt = c.By, false, nil
-		d.happened(view, "acknowledged", c.By, "took the incident", now)
-	case incident.Note:
-		d.happened(view, "noted", c.By, c.Text, now)
-	default:
-		return fmt.Errorf("command %T is not known here", command)
-	}
-	return nil
 }
 
 // happened adds to the timeline, without touching what was answered before.
