@@ -5,6 +5,7 @@ package config
 import (
 	"time"
 
+	"github.com/prometheus/alertmanager/timeinterval"
 	promconfig "github.com/prometheus/common/config"
 
 	"github.com/irdaemon/irdaemon/pkg/document"
@@ -41,8 +42,9 @@ type Settings struct {
 	Actions     string // dry_run, enabled, off
 	Receivers   map[string]Receiver
 	Updates     Updates
+	Quiet       []Quiet
 	Limits      Limits
-	Heartbeat   *Heartbeat // a later release sends it
+	Heartbeat   *Heartbeat // nil: none
 
 	// Place is where the settings stand; the zero value means that there are none, only loose files.
 	Place document.Place `json:"-"`
@@ -71,14 +73,24 @@ type Store struct {
 	AllowNetworkFS  bool
 }
 
-// Web is the API and its listener.
+// Web is the API, its listener, and how it knows who calls.
 type Web struct {
 	Listen         string
 	ExternalURL    string
-	ConfigFile     string
-	TokensFile     string
-	UserHeader     string
+	ConfigFile     string // exporter-toolkit's web config: TLS, basic auth; read anew at a reload
+	TokensFile     string // API tokens; read anew at a reload
+	UserHeader     string // in which a trusted proxy names the person
 	TrustedProxies []string
+
+	// What the web config file says, as of the last load.
+	Users bool // it names users with their passwords
+	TLS   bool // it has a certificate, so the listener speaks https
+}
+
+// Authenticated tells whether whoever calls the API has to say who they are. Without it every caller may do everything,
+// so that the listener belongs on loopback.
+func (w Web) Authenticated() bool {
+	return w.TokensFile != "" || w.Users || w.UserHeader != ""
 }
 
 // Severity is what a severity means and asks of people.
@@ -118,8 +130,26 @@ type Receiver struct {
 	Place        document.Place `json:"-"`
 	Webhook      *Webhook
 	Alertmanager *Alertmanager
-	// Other names a kind that only a later release delivers to (pagerduty, slack, email); run refuses it.
-	Other string
+	PagerDuty    *PagerDuty
+	Slack        *Slack
+	Email        *Email
+}
+
+// Kind names the receiver's kind, as the settings do; empty for none.
+func (r Receiver) Kind() string {
+	switch {
+	case r.Webhook != nil:
+		return "webhook"
+	case r.Alertmanager != nil:
+		return "alertmanager"
+	case r.PagerDuty != nil:
+		return "pagerduty"
+	case r.Slack != nil:
+		return "slack"
+	case r.Email != nil:
+		return "email"
+	}
+	return ""
 }
 
 // Webhook posts a signed JSON document, as Standard Webhooks say.
@@ -136,22 +166,59 @@ type Alertmanager struct {
 	HTTPClient promconfig.HTTPClientConfig
 }
 
+// PagerDuty sends events to one integration of one service (Events API v2).
+type PagerDuty struct {
+	RoutingKeyFile    string
+	URL               string // of the region; empty: PagerDuty's own default
+	WebhookSecretFile string // of its V3 webhooks, by which people acknowledge there; empty: they are not listened to
+}
+
+// Slack posts to a channel: by an incoming webhook, or as a bot, which keeps one message up to date and may have buttons.
+type Slack struct {
+	WebhookURLFile    string // either this
+	TokenFile         string // or a bot's token and a channel
+	Channel           string // id (C…, G…) or #name
+	SigningSecretFile string // of the app, which signs what its buttons post; empty: no buttons
+	APIURL            string // of the bot's calls
+}
+
+// Email sends mail over one SMTP server.
+type Email struct {
+	To           []string
+	From         string
+	Smarthost    string // host:port; on port 465 TLS comes first, elsewhere STARTTLS
+	Hello        string // the name that the daemon greets with; empty: the host's name
+	Username     string // empty: no login
+	PasswordFile string
+	RequireTLS   bool
+	CAFile       string // whose certificates are trusted; empty: the system's
+}
+
 // Updates says who receives posted updates.
 type Updates struct {
 	Internal, Customer []string
 }
 
+// Quiet is planned work that comes back: while it lasts, pages of these runbooks are held back, unless the incident is
+// worse than UpTo.
+type Quiet struct {
+	Runbooks []string
+	UpTo     runbook.Severity
+	Times    []timeinterval.TimeInterval // at least one
+	Place    document.Place              `json:"-"`
+}
+
 // Heartbeat is a dead man's switch outside of this process.
 type Heartbeat struct {
 	URLFile string
-	Every   time.Duration
+	Every   time.Duration // at least 15s
 }
 
 // Limits bound what the daemon takes in and sends out.
 type Limits struct {
-	Segments   int
-	OpenGroups int
-	Pages      int
-	PagesIn    time.Duration
-	Queries    int // to the metric source, at once
+	Segments   int           // of a signal
+	OpenGroups int           // incidents of one runbook that are paged one by one; what opens beyond them goes into a digest
+	Pages      int           // to one receiver
+	PagesIn    time.Duration // the time in which it gets no more than Pages; the rest goes into a digest
+	Queries    int           // to the metric source, at once
 }

@@ -168,12 +168,15 @@ func TestSeveralSettingsAreCheckedEachByItself(t *testing.T) {
 
 func TestScalingDividesTheDurationsOfTheSettingsOnce(t *testing.T) {
 	c, _ := Load("testdata/base/irdaemon.yaml")
+	c.Settings.Heartbeat = &Heartbeat{Every: time.Minute}
 	c.Scale(40)
 	s := c.Settings
 	for name, test := range map[string]struct{ got, want time.Duration }{
 		"interval":           {s.Interval, 375 * time.Millisecond},
 		"blind_after":        {s.BlindAfter, 7500 * time.Millisecond},
 		"acknowledge_within": {s.Severities[runbook.Sev2].AcknowledgeWithin, 22500 * time.Millisecond},
+		"heartbeat":          {s.Heartbeat.Every, time.Minute},
+		"pages in":           {s.Limits.PagesIn, 22500 * time.Millisecond},
 		"keep":               {s.Store.Keep, 730 * 24 * time.Hour},
 		"timeout":            {s.Receivers["hook"].Webhook.Timeout, 10 * time.Second},
 		"range":              {c.Runbooks[0].Signals["refusal_rate"].Range, 7500 * time.Millisecond},

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/irdaemon/irdaemon/pkg/document"
@@ -44,6 +43,9 @@ type scope struct {
 	hasSettings bool
 	signalFiles int
 	unreadable  bool // a file of signals could not be read, so a signal that is missing may stand in it
+	unreadBooks bool // the same of a runbook
+	quieted     []document.Value
+	owners      []document.Value // of the runbooks
 }
 
 func newScope(report *document.Report) *scope {
@@ -102,13 +104,14 @@ func (s *scope) settings(path string) {
 	}
 	r := &settingsReader{files: files{dir: filepath.Dir(path)}}
 	r.read(v)
-	s.config.Settings = r.Settings
+	s.config.Settings, s.quieted = r.Settings, r.quieted
 	signals, found := r.expand(r.signals)
 	s.unreadable = !found
 	for _, name := range signals {
 		s.signals(name)
 	}
-	runbooks, _ := r.expand(r.runbooks)
+	runbooks, found := r.expand(r.runbooks)
+	s.unreadBooks = !found
 	for _, name := range runbooks {
 		s.runbook(name)
 	}
@@ -141,8 +144,12 @@ func (s *scope) addSignals(v document.Value) {
 
 // runbook reads a runbook into the scope.
 func (s *scope) runbook(path string) {
+	if s.read[filepath.Clean(path)] {
+		return
+	}
 	v, ok := s.open(path)
 	if !ok {
+		s.unreadBooks = true
 		return
 	}
 	s.addRunbook(v)
@@ -156,6 +163,8 @@ func (s *scope) addRunbook(v document.Value) {
 		}
 	}
 	s.runbooks = append(s.runbooks, r)
+	s.owners = append(s.owners, v.Get("owner"))
+	s.unreadBooks = s.unreadBooks || r.Name == ""
 }
 
 func where(p document.Place) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
@@ -167,14 +176,30 @@ func (s *scope) check() {
 		known.Roles = sorted(s.config.Settings.Roles)
 		known.Connectors = sorted(s.config.Settings.Connectors)
 	}
-	for _, r := range s.runbooks {
+	for i, r := range s.runbooks {
 		if known.Signals == nil {
 			s.report.Warn(r.Place, "no file of signals was given: signals and units are not checked", "irdaemon check SETTINGS, or the files of the signals too")
 		}
 		r.Check(known)
+		s.config.Settings.warnUnreached(r.Owner, s.owners[i])
 		s.config.Runbooks = append(s.config.Runbooks, runbook.NewSnapshot(r, s.config.Signals))
 	}
 	slices.SortFunc(s.config.Runbooks, func(a, b *runbook.Snapshot) int { return cmp.Compare(a.Runbook.Name, b.Runbook.Name) })
+	s.checkQuiet()
+}
+
+// checkQuiet notes runbooks of the quiet times that there are not, where all of them could be read.
+func (s *scope) checkQuiet() {
+	if s.unreadBooks {
+		return
+	}
+	names := []string{}
+	for _, r := range s.config.Runbooks {
+		names = append(names, r.Runbook.Name)
+	}
+	for _, list := range s.quieted {
+		list.Items(func(item document.Value) { checkDefined(item, "runbook", names) })
+	}
 }
 
 // known gives the signals that the runbooks may use: nil where no file of signals was given.
@@ -238,145 +263,4 @@ func (s *settingsReader) expand(patterns []pattern) (all []string, complete bool
 		all = append(all, found...)
 	}
 	return all, complete
-}
-
-// LoadFiles reads settings, files of signals, runbooks, and folders of them, told apart by their keys: what check
-// does. Settings are checked with all that they name; files beside one settings file are checked against it.
-func LoadFiles(paths ...string) (*Config, *document.Report) {
-	report := &document.Report{}
-	var found [kinds][]string
-	for _, path := range paths {
-		for kind, names := range sortOut(path, report) {
-			found[kind] = append(found[kind], names...)
-		}
-	}
-	first := newScope(report)
-	read := map[string]bool{}
-	for i, path := range found[isSettings] {
-		s := first
-		if i > 0 {
-			s = newScope(report)
-		}
-		s.settings(path)
-		maps.Copy(read, s.read)
-		if len(found[isSettings]) > 1 {
-			s.check()
-		}
-	}
-	loose := first
-	if len(found[isSettings]) > 1 {
-		loose = newScope(report)
-		loose.read = read
-	}
-	for _, path := range found[isSignals] {
-		loose.signals(path)
-	}
-	for _, path := range found[isRunbook] {
-		loose.runbook(path)
-	}
-	loose.check()
-	report.Sort()
-	return &first.config, report
-}
-
-// kind is what a file is, told by its keys.
-type kind int
-
-const (
-	isUnknown kind = iota
-	isSettings
-	isSignals
-	isRunbook
-	isTest
-	kinds
-)
-
-// settingsKeys tell settings from other people's YAML.
-var settingsKeys = []string{"prometheus", "embedded", "runbooks", "roles", "receivers", "severities", "blind_after", "connectors", "instance"}
-
-func kindOf(v document.Value) kind {
-	keys := v.Keys()
-	switch {
-	case slices.Contains(keys, "runbook"):
-		return isRunbook
-	case slices.Contains(keys, "tests"):
-		return isTest
-	case v.Get("signals").IsMap():
-		return isSignals
-	}
-	for _, key := range settingsKeys {
-		if slices.Contains(keys, key) {
-			return isSettings
-		}
-	}
-	switch {
-	case slices.Contains(keys, "signals"):
-		return isSignals
-	case slices.Contains(keys, "trigger") || slices.Contains(keys, "rollback") || slices.Contains(keys, "triage"):
-		return isRunbook
-	}
-	return isUnknown
-}
-
-// sortOut tells what a file is, or what each file of a folder and of the folders below is. A test is left to the
-// command that runs it. What is nothing of ours is an error when named, and a warning inside a folder.
-func sortOut(path string, report *document.Report) (found [kinds][]string) {
-	info, err := os.Stat(path)
-	if err != nil {
-		report.Error(document.Place{File: path}, reason(err).Error(), "")
-		return found
-	}
-	names := []string{path}
-	if info.IsDir() {
-		names = documentsBelow(path, report)
-	}
-	for _, name := range names {
-		content, err := readFile(name)
-		if err != nil {
-			report.Error(document.Place{File: name}, err.Error(), "")
-			continue
-		}
-		v, ok := document.Parse(name, content, report)
-		if !ok {
-			continue
-		}
-		kind := kindOf(v)
-		if kind == isUnknown {
-			const what, allowed = "neither settings, nor signals, nor a runbook", "a document with runbook:, signals: or, for settings, prometheus: or embedded:"
-			if info.IsDir() {
-				v.Warn(what+": left out", allowed)
-			} else {
-				v.Error(what, allowed)
-			}
-		}
-		found[kind] = append(found[kind], name)
-	}
-	return found
-}
-
-// documentsBelow gives the YAML files of a folder and those below it, hidden ones left out.
-func documentsBelow(dir string, report *document.Report) []string {
-	var names []string
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if path != dir && strings.HasPrefix(entry.Name(), ".") {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if extension := filepath.Ext(path); !entry.IsDir() && (extension == ".yaml" || extension == ".yml") {
-			names = append(names, path)
-		}
-		return nil
-	})
-	if err != nil {
-		report.Error(document.Place{File: dir}, reason(err).Error(), "")
-	}
-	if len(names) == 0 && err == nil {
-		report.Error(document.Place{File: dir}, "the folder has no YAML files", "settings, signals or runbooks")
-	}
-	return names
 }

@@ -1,7 +1,8 @@
 package config
 
 import (
-	"slices"
+	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -83,122 +84,74 @@ func (s *settingsReader) readAlertmanager(r *Receiver, v document.Value) {
 	r.Alertmanager = a
 }
 
-// other keeps the kind of a receiver that only a later release delivers to.
-func other(r *Receiver, v document.Value, kind string) {
-	r.Other = kind
-	later(v, "a later release delivers to it")
+func (s *settingsReader) readPagerDuty(r *Receiver, v document.Value) {
+	p := &PagerDuty{}
+	v.Object(
+		document.Field{Key: "routing_key_file", Required: true, Missing: "routing_key_file: the file with the integration's key", Read: s.secret(&p.RoutingKeyFile)},
+		document.Field{Key: "url", Read: document.Into(&p.URL, secureAddress("https://events.eu.pagerduty.com"))},
+		document.Field{Key: "webhook_secret_file", Read: s.secret(&p.WebhookSecretFile)},
+	)
+	r.PagerDuty = p
 }
 
-func (s *settingsReader) readPagerDuty(r *Receiver, v document.Value) {
-	var file string
-	v.Object(
-		document.Field{Key: "routing_key_file", Required: true, Missing: "routing_key_file: the file with the integration's key", Read: s.secret(&file)},
-		document.Field{Key: "url", Read: address},
-		document.Field{Key: "webhook_secret_file", Read: s.secret(&file)},
-	)
-	other(r, v, "pagerduty")
+// secureAddress reads an address to which secrets are sent: https, but for this machine itself.
+func secureAddress(example string) func(document.Value) (string, bool) {
+	return func(v document.Value) (string, bool) {
+		text, ok := v.Address()
+		if !ok {
+			return "", false
+		}
+		if u, err := url.Parse(text); err != nil || u.Scheme != "https" && !loopbackHost(u.Hostname()) {
+			v.Error("a secret would cross the network in the clear", "https, such as "+example)
+			return "", false
+		}
+		return strings.TrimRight(text, "/"), true
+	}
 }
+
+// defaultSlackAPI is where the calls of Slack's bots go.
+const defaultSlackAPI = "https://slack.com/api"
 
 func (s *settingsReader) readSlack(r *Receiver, v document.Value) {
-	var file string
+	l := &Slack{APIURL: defaultSlackAPI}
 	v.Object(
-		document.Field{Key: "webhook_url_file", Read: s.secret(&file)},
-		document.Field{Key: "token_file", Read: s.secret(&file)},
-		document.Field{Key: "channel", Read: text},
-		document.Field{Key: "signing_secret_file", Read: s.secret(&file)},
+		document.Field{Key: "webhook_url_file", Read: s.secret(&l.WebhookURLFile)},
+		document.Field{Key: "token_file", Read: s.secret(&l.TokenFile)},
+		document.Field{Key: "channel", Read: document.Into(&l.Channel, channel)},
+		document.Field{Key: "signing_secret_file", Read: s.secret(&l.SigningSecretFile)},
+		document.Field{Key: "api_url", Read: document.Into(&l.APIURL, secureAddress(defaultSlackAPI))},
 	)
 	oneOf(v, "webhook_url_file", "token_file", "webhook_url_file, or token_file and channel")
-	if v.Has("token_file") != v.Has("channel") {
-		v.Error("token_file and channel go together", "both, or webhook_url_file alone")
+	switch {
+	case v.Has("token_file") && !v.Has("channel"):
+		v.Error("token_file without channel", "channel: C0123456789, or \"#incidents\"")
+	case v.Has("channel") && !v.Has("token_file"):
+		v.Report().Error(v.Key("channel"), "channel without token_file", "token_file: the bot's; a webhook has its channel in its address")
 	}
-	other(r, v, "slack")
-}
-
-func (s *settingsReader) readEmail(r *Receiver, v document.Value) {
-	var file string
-	v.Object(
-		document.Field{Key: "to", Required: true, Missing: "to: [oncall@example.org]", Read: func(v document.Value) { v.SomeTexts() }},
-		document.Field{Key: "from", Read: text},
-		document.Field{Key: "smarthost", Required: true, Missing: "smarthost: mail.example.org:587", Read: func(v document.Value) { listenAddress(v) }},
-		document.Field{Key: "hello", Read: text},
-		document.Field{Key: "username", Read: text},
-		document.Field{Key: "password_file", Read: s.secret(&file)},
-		document.Field{Key: "require_tls", Read: func(v document.Value) { v.Bool() }},
-	)
-	other(r, v, "email")
-}
-
-func text(v document.Value)    { v.Text() }
-func address(v document.Value) { v.Address() }
-
-func (s *settingsReader) readRoles(v document.Value) {
-	v.Named(func(name string, at document.Place, v document.Value) {
-		triggers.CheckName(v.Report(), at, name)
-		r := Role{}
-		v.Object(
-			document.Field{Key: "page", Read: s.receiverNames(&r.Page)},
-			document.Field{Key: "escalate_to", Read: s.names(&r.EscalateTo, "role", s.roleNames)},
-		)
-		if v.IsMap() && len(r.Page) == 0 {
-			v.Warn("pages nobody: its step of the ladder is passed over", "page: [a receiver]")
-		}
-		s.Roles[name] = r
-	})
-}
-
-func (s *settingsReader) receiverNames(into *[]string) func(document.Value) {
-	return s.names(into, "receiver", s.receiverList)
-}
-
-func (s *settingsReader) receiverList() []string { return sorted(s.Receivers) }
-func (s *settingsReader) roleNames() []string    { return sorted(s.Roles) }
-
-// names reads a list of names that are defined elsewhere in the settings, perhaps further down.
-func (s *settingsReader) names(into *[]string, what string, defined func() []string) func(document.Value) {
-	return func(v document.Value) {
-		*into, _ = v.Texts()
-		if v.IsList() && len(*into) > 0 {
-			s.checks = append(s.checks, func() {
-				v.Items(func(item document.Value) { checkDefined(item, what, defined()) })
-			})
+	for _, key := range []string{"signing_secret_file", "api_url"} {
+		if v.Has(key) && v.Has("webhook_url_file") && !v.Has("token_file") {
+			v.Report().Warn(v.Key(key), "does nothing with webhook_url_file: buttons and the API need the bot", "token_file and channel, or leave it out")
 		}
 	}
+	r.Slack = l
 }
 
-func checkDefined(v document.Value, what string, defined []string) {
-	name, ok := v.Text()
-	if !ok {
-		return
-	}
-	if slices.Contains(defined, name) {
-		return
-	}
-	v.Error("unknown "+what+" `"+name+"`", triggers.Suggest(name, defined, what+"s: defines none"))
-}
+var (
+	channelID   = regexp.MustCompile(`^[CG][A-Z0-9]{7,}$`)
+	channelName = regexp.MustCompile(`^#[\p{Ll}\p{Lm}\p{Lo}\p{M}\p{N}_-]{1,80}$`)
+)
 
-func (s *settingsReader) role(into *string) func(document.Value) {
-	return func(v document.Value) {
-		document.Into(into, document.Value.Text)(v)
-		s.checks = append(s.checks, func() { checkDefined(v, "role", s.roleNames()) })
+// channel reads the id or the name of a Slack channel.
+func channel(v document.Value) (string, bool) {
+	const allowed = "an id such as C0123456789, or a name such as \"#incidents\", in quotes: # begins a comment"
+	if v.IsNothing() {
+		v.Expects(allowed)
+		return "", false
 	}
-}
-
-// warnLadders warns of ladders that people would read as longer than they are: a role that is escalated to is called
-// itself, and its own escalate_to is not followed.
-func (s *settingsReader) warnLadders(v document.Value) {
-	for _, name := range s.roleNames() {
-		ladder := append([]string{name}, s.Roles[name].EscalateTo...)
-		steps := len(ladder)
-		for _, next := range s.Roles[name].EscalateTo {
-			for _, further := range s.Roles[next].EscalateTo {
-				if !slices.Contains(ladder, further) {
-					ladder = append(ladder, further)
-				}
-			}
-		}
-		if len(ladder) > steps {
-			v.Get("roles", name, "escalate_to").Warn("the escalate_to of a role in it is not followed",
-				"the whole ladder stands here, in order: "+strings.Join(ladder[1:], ", "))
-		}
+	text, ok := v.Text()
+	if ok && !channelID.MatchString(text) && !channelName.MatchString(text) {
+		v.Error("`"+text+"` is no channel", allowed)
+		return "", false
 	}
+	return text, ok
 }

@@ -2,8 +2,8 @@ package config
 
 import "reflect"
 
-// NeedsRestart names the settings that differ and that only a start puts in force: what the daemon opens once.
-// Everything else, runbooks and signals included, takes effect at a reload.
+// NeedsRestart names the settings that differ and that only a start puts in force: what the daemon opens once, or says
+// of itself. Everything else takes effect at a reload: runbooks, signals, receivers, who may call the API.
 func NeedsRestart(before, after *Settings) []string {
 	opened := []struct {
 		key           string
@@ -16,7 +16,9 @@ func NeedsRestart(before, after *Settings) []string {
 		{"phase", before.Phase, after.Phase},
 		{"query_offset", before.QueryOffset, after.QueryOffset},
 		{"store", before.Store, after.Store},
-		{"web", before.Web, after.Web},
+		{"web.listen", before.Web.Listen, after.Web.Listen},
+		{"web.external_url", before.Web.ExternalURL, after.Web.ExternalURL},
+		{"web.config_file", before.Web.tlsFile(), after.Web.tlsFile()},
 		{"limits.segments", before.Limits.Segments, after.Limits.Segments},
 		{"limits.queries", before.Limits.Queries, after.Limits.Queries},
 	}
@@ -27,4 +29,13 @@ func NeedsRestart(before, after *Settings) []string {
 		}
 	}
 	return keys
+}
+
+// tlsFile is the file that the listener takes its certificate from, or nothing where it speaks plain http. What stands in
+// the file is read anew, but neither its name nor whether it is there.
+func (w Web) tlsFile() string {
+	if !w.TLS {
+		return ""
+	}
+	return w.ConfigFile
 }

@@ -7,8 +7,9 @@ import (
 )
 
 // Scale divides every duration of settings, signals and runbooks by k, for demos. What does not belong to the play
-// stays: how long data are kept, the store's lease, the timeout of a webhook, reviews. Ranges that are written into an
-// expression as numbers stay too; write $range.
+// stays: how long data are kept, the store's lease, the timeout of a webhook, reviews, the heartbeat, which goes to
+// somebody outside, and quiet times, which are those of the day. Ranges that are written into an expression as numbers
+// stay too; write $range.
 func (c *Config) Scale(k float64) {
 	c.Settings.Scale(k)
 	for _, s := range c.Signals {

@@ -3,8 +3,6 @@ package config
 import (
 	"fmt"
 	"math"
-	"net"
-	"net/netip"
 	"os"
 	"regexp"
 	"strconv"
@@ -33,7 +31,8 @@ type settingsReader struct {
 	files    files // relative paths are below the settings file's folder
 	signals  []pattern
 	runbooks []pattern
-	checks   []func() // of names, once all names are known
+	checks   []func()         // of names, once all names of the settings are known
+	quieted  []document.Value // lists of names of runbooks, which are known last
 }
 
 // defaultSettings are those of a file that says nothing.
@@ -104,43 +103,18 @@ func (s *settingsReader) finish(v document.Value) {
 	if s.Embedded != nil {
 		s.Embedded.Path = s.files.path(s.Embedded.Path)
 	}
-	if s.Web.ExternalURL == "" {
-		s.Web.ExternalURL = "http://" + reachable(s.Web.Listen, s.Instance)
-	}
+	s.finishWeb(v.Get("web"))
 	if s.Phase >= s.Interval {
 		v.Report().Error(v.Get("phase").Place(), "phase "+triggers.FormatDuration(s.Phase)+" is not below the interval",
 			"from 0s to below "+triggers.FormatDuration(s.Interval)+", or auto")
 	}
 	if s.Owner == "" {
-		v.Report().Warn(v.Key("owner"), "is missing: a later release pages it when irdaemon itself is blind or stuck; until then /-/ready, the log and the metrics tell", "owner: a role")
-	}
-	if listen := v.Get("web", "listen"); v.Get("web").Has("listen") && !isLoopback(s.Web.Listen) {
-		listen.Warn("other machines can reach it, and nobody who calls the API is authenticated: run refuses it without --insecure-listen",
-			"a loopback address, such as 127.0.0.1:9847")
+		v.Report().Warn(v.Key("owner"), "is missing: nobody is paged when irdaemon itself is blind, stuck or cannot deliver", "owner: a role")
 	}
 	for _, check := range s.checks {
 		check()
 	}
 	s.warnLadders(v)
-}
-
-// reachable is the listener's address as others write it.
-func reachable(listen, host string) string {
-	h, port, err := net.SplitHostPort(listen)
-	if err != nil || h != "" && h != "0.0.0.0" && h != "::" {
-		return listen
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// isLoopback tells whether only this machine reaches a listener's address.
-func isLoopback(listen string) bool {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return true // it is an error already
-	}
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 func (s *settingsReader) readPhase(v document.Value) {
@@ -168,38 +142,6 @@ func (s *settingsReader) readStore(v document.Value) {
 	}
 }
 
-func (s *settingsReader) readWeb(v document.Value) {
-	v.Object(
-		document.Field{Key: "listen", Read: document.Into(&s.Web.Listen, listenAddress)},
-		document.Field{Key: "external_url", Read: document.Into(&s.Web.ExternalURL, document.Value.Address)},
-		document.Field{Key: "config_file", Read: s.laterFile(&s.Web.ConfigFile)},
-		document.Field{Key: "tokens_file", Read: s.laterFile(&s.Web.TokensFile)},
-		document.Field{Key: "user_header", Read: func(v document.Value) {
-			document.Into(&s.Web.UserHeader, document.Value.Optional)(v)
-			if s.Web.UserHeader != "" {
-				later(v, "a later release reads it")
-			}
-		}},
-		document.Field{Key: "trusted_proxies", Read: document.Into(&s.Web.TrustedProxies, networks)},
-	)
-	s.Web.ExternalURL = strings.TrimRight(s.Web.ExternalURL, "/")
-	if s.Web.UserHeader != "" && len(s.Web.TrustedProxies) == 0 {
-		v.Report().Error(v.Key("user_header"), "anybody could set the header", "trusted_proxies: [10.0.0.0/8], the proxies whose word is taken")
-	}
-}
-
-// laterFile reads the path of a file that only a later release reads. An empty one is none.
-func (s *settingsReader) laterFile(into *string) func(document.Value) {
-	return func(v document.Value) {
-		text, ok := v.Optional()
-		if !ok || text == "" {
-			return
-		}
-		s.secret(into)(v)
-		later(v, "a later release reads it")
-	}
-}
-
 // unused reads a setting that is checked and kept, and that nothing acts on in this release.
 func unused(read func(document.Value)) func(document.Value) {
 	return func(v document.Value) {
@@ -213,31 +155,6 @@ func unused(read func(document.Value)) func(document.Value) {
 }
 
 func later(v document.Value, when string) { v.Later(when + "; run refuses the file") }
-
-// listenAddress reads a host and a port.
-func listenAddress(v document.Value) (string, bool) {
-	text, ok := v.Text()
-	if !ok {
-		return "", false
-	}
-	_, port, err := net.SplitHostPort(text)
-	if number, e := strconv.Atoi(port); err != nil || e != nil || number < 0 || number > 65535 {
-		v.Error("`"+text+"` is not an address", "host:port, such as 127.0.0.1:9847")
-		return "", false
-	}
-	return text, true
-}
-
-func networks(v document.Value) ([]string, bool) {
-	all, ok := v.Texts()
-	for _, text := range all {
-		if _, err := netip.ParsePrefix(text); err != nil && ok {
-			v.Error("`"+text+"` is not a network", "networks such as 10.0.0.0/8")
-			return nil, false
-		}
-	}
-	return all, ok
-}
 
 func (s *settingsReader) readSeverities(v document.Value) {
 	var fields []document.Field
@@ -332,72 +249,24 @@ func (s *settingsReader) readActions(v document.Value) {
 	}
 }
 
+// readUpdates reads who receives updates. Posted ones are recorded in this release, and sent to nobody.
 func (s *settingsReader) readUpdates(v document.Value) {
 	read := func(key string, into *[]string) document.Field {
 		return document.Field{Key: key, Read: func(v document.Value) {
 			s.receiverNames(into)(v)
 			if len(*into) > 0 {
-				later(v, "a later release sends updates")
+				v.Warn("a posted update is recorded, but not yet sent to them", "it may stay: a later release sends it")
 			}
 		}}
 	}
 	v.Object(read("internal", &s.Updates.Internal), read("customer", &s.Updates.Customer))
 }
 
-// readQuiet checks planned work; a later release keeps it.
-func (s *settingsReader) readQuiet(v document.Value) {
-	v.Items(func(v document.Value) {
-		v.Object(
-			document.Field{Key: "runbooks", Required: true, Missing: "runbooks: [cost-spike]", Read: func(v document.Value) { v.SomeTexts() }},
-			document.Field{Key: "up_to", Required: true, Missing: "up_to: sev3, the worst severity that is held back", Read: func(v document.Value) {
-				document.Word(runbook.Severities...)(v)
-			}},
-			document.Field{Key: "times", Required: true, Missing: "times: Alertmanager's time intervals", Read: readTimes},
-		)
-	})
-	later(v, "a later release holds pages back")
-}
-
-func readTimes(v document.Value) {
-	texts := func(v document.Value) { v.SomeTexts() }
-	v.Items(func(v document.Value) {
-		v.Object(
-			document.Field{Key: "times", Read: func(v document.Value) {
-				v.Items(func(v document.Value) {
-					v.Object(
-						document.Field{Key: "start_time", Required: true, Missing: "start_time: \"02:00\"", Read: clock},
-						document.Field{Key: "end_time", Required: true, Missing: "end_time: \"04:00\"", Read: clock},
-					)
-				})
-			}},
-			document.Field{Key: "weekdays", Read: texts},
-			document.Field{Key: "days_of_month", Read: texts},
-			document.Field{Key: "months", Read: texts},
-			document.Field{Key: "years", Read: texts},
-			document.Field{Key: "location", Read: func(v document.Value) {
-				if name, ok := v.Text(); ok {
-					if _, err := time.LoadLocation(name); err != nil {
-						v.Error("unknown location `"+name+"`", "a name of the time zone database, such as Europe/Berlin")
-					}
-				}
-			}},
-		)
-	})
-}
-
-var clockTime = regexp.MustCompile(`^((([01][0-9])|(2[0-3])):[0-5][0-9]|24:00)$`)
-
-func clock(v document.Value) {
-	if text, ok := v.Text(); ok && !clockTime.MatchString(text) {
-		v.Error("`"+text+"` is not a time of day", "\"02:00\" to \"24:00\", in quotes")
-	}
-}
-
 func (s *settingsReader) readLimits(v document.Value) {
 	v.Object(
 		document.Field{Key: "segments", Read: document.Into(&s.Limits.Segments, document.Value.PositiveInt)},
-		document.Field{Key: "open_groups", Read: unused(document.Into(&s.Limits.OpenGroups, document.Value.PositiveInt))},
-		document.Field{Key: "pages", Read: unused(s.readPages)},
+		document.Field{Key: "open_groups", Read: document.Into(&s.Limits.OpenGroups, document.Value.PositiveInt)},
+		document.Field{Key: "pages", Read: s.readPages},
 		document.Field{Key: "queries", Read: document.Into(&s.Limits.Queries, func(v document.Value) (int, bool) { return v.Int(1, 256) })},
 	)
 }
@@ -418,12 +287,21 @@ func (s *settingsReader) readPages(v document.Value) {
 	s.Limits.Pages, s.Limits.PagesIn = n, time.Duration(d)
 }
 
+// minBeat is the shortest time between two heartbeats: services drop what comes more than about five times a minute, and
+// a dropped beat looks like a dead daemon.
+const minBeat = 15 * time.Second
+
 func (s *settingsReader) readHeartbeat(v document.Value) {
 	h := &Heartbeat{Every: time.Minute}
 	v.Object(
 		document.Field{Key: "url_file", Required: true, Missing: "url_file: the file that holds the address", Read: s.secret(&h.URLFile)},
-		document.Field{Key: "every", Read: document.Into(&h.Every, document.Value.Positive)},
+		document.Field{Key: "every", Read: func(v document.Value) {
+			if every, ok := v.Duration(); ok && every < minBeat {
+				v.Error(triggers.FormatDuration(every)+" is too often: the service may drop a beat and call somebody", "15s or more, such as 1m")
+			} else if ok {
+				h.Every = every
+			}
+		}},
 	)
 	s.Heartbeat = h
-	later(v, "a later release sends it")
 }
