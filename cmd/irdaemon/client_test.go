@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,10 +35,27 @@ func clientNow() time.Time { return webtest.At("14:12:24") }
 func serveAPI(t *testing.T) (address string, desk *webtest.Desk) {
 	t.Helper()
 	desk = webtest.NewDesk(clientNow, webtest.Blind(), webtest.Refusals(), webtest.Costs())
-	server := httptest.NewServer(web.New(web.Config{Desk: desk, Registry: prometheus.NewRegistry(), Log: zap.NewNop()}))
+	server := httptest.NewServer(web.New(web.Config{
+		Desk: desk, Silences: desk, Receivers: &webtest.Receivers{}, Drill: desk.Drill, Overview: loaded{}, Now: clientNow,
+		Registry: prometheus.NewRegistry(), Log: zap.NewNop(),
+	}))
 	t.Cleanup(server.Close)
 	return server.URL, desk
 }
+
+// loaded is the two runbooks in force.
+type loaded struct{}
+
+func (loaded) Runbooks() []web.RunbookStatus {
+	return []web.RunbookStatus{
+		{Name: "good-users-refused", Title: "The safety layer refuses good users", Owner: "ml-platform-oncall"},
+		{Name: "slow-answers", Title: "Answers are slow", Owner: "search-oncall", GroupBy: []string{"service", "tier"}, Groups: []web.GroupStatus{
+			{Group: map[string]string{"service": "search", "tier": "paid"}}, {Group: map[string]string{"service": "search", "tier": "free"}},
+		}},
+	}
+}
+
+func (loaded) Signals() []web.SignalStatus { return nil }
 
 // ran is what a command did.
 type ran struct {
@@ -64,6 +82,7 @@ func irdaemon(t *testing.T, address, in string, args ...string) ran {
 	settings := &clientSettings{now: clientNow}
 	root := &cobra.Command{Use: "irdaemon", SilenceErrors: true, SilenceUsage: true}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUsage("%w", err) })
+	root.AddGroup(onCallGroup())
 	root.AddCommand(commandsOf(settings)...)
 	var out, stderr bytes.Buffer
 	root.SetIn(strings.NewReader(in))
@@ -111,6 +130,26 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{"show_resolved", "", []string{"incidents", "show", "0aa1c7d2b5f64e90"}},
 		{"ack", "", []string{"ack", "42", "--by", "alice"}},
 		{"note", "", []string{"note", "42", "the", "provider", "sees", "it", "too", "--by", "alice"}},
+		{"unack", "", []string{"unack", "43", "--by", "alice"}},
+		{"triage", "", []string{"triage", "42", "1", "done", "--by", "alice"}},
+		{"triage_last", "", []string{"triage", "42", "2", "yes", "paid", "users", "in", "English", "--by", "alice"}},
+		{"update", "", []string{"update", "42", "the", "prompt", "is", "rolled", "back", "--next", "30m", "--by", "alice"}},
+		{"update_without_next", "We see fewer wrong refusals.\n", []string{"update", "42", "-", "--audience", "customer", "--by", "alice"}},
+		{"severity_raised", "", []string{"severity", "42", "sev1", "--by", "alice"}},
+		{"severity_lowered", "", []string{"severity", "42", "sev3", "--reason", "internal users only", "--for", "1h", "--by", "alice"}},
+		{"mitigated", "", []string{"mitigated", "42", "prompt", "set", "back", "to", "v6", "--at", "14:10", "--by", "alice"}},
+		{"dismiss", "", []string{"dismiss", "42", "--reason", "false_alarm", "--text", "the evaluation job asked for harm", "--by", "alice"}},
+		{"dismiss_duplicate", "", []string{"dismiss", "43", "--reason", "duplicate", "--of", "#42", "--by", "alice"}},
+		{"reopen", "", []string{"reopen", "41", "--reason", "it is back", "--by", "alice"}},
+		{"ack_several", "", []string{"ack", "42", "#43", "--by", "alice"}},
+		{"list_self", "", []string{"incidents", "--self", "--state", "resolved"}},
+		{"silence_add", "", []string{"silence", "add", "slow-answers", "--group", "tier=free", "--up-to", "sev2", "--for", "2h", "--reason", "load test", "--by", "alice"}},
+		{"silence_none", "", []string{"silence"}},
+		{"silence_json", "", []string{"silence", "list", "-o", "json"}},
+		{"receivers", "", []string{"receivers", "list"}},
+		{"receivers_test", "", []string{"receivers", "test", "pager", "--by", "alice"}},
+		{"drill", "", []string{"drill", "good-users-refused", "--by", "alice"}},
+		{"drill_severity", "", []string{"drill", "slow-answers", "--group", "tier=free", "--severity", "sev4", "--by", "alice"}},
 		{"note_json", "two\nlines\n", []string{"note", "41", "-", "--by", "alice", "-o", "json"}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
@@ -156,8 +195,36 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"an unknown incident", address, []string{"incidents", "show", "99"}, 1, `there is no incident "99"; possible: an id or a number, such as 42, GET /api/v1/incidents lists them`},
 		{"an incident that is over", address, []string{"ack", "41", "--by", "alice"}, 1, "#41 is resolved since 2026-11-02 22:30 UTC; possible: notes are still taken"},
 		{"what is no incident", address, []string{"incidents", "show", "../runbooks"}, 2, `"../runbooks" is not an incident`},
+		{"an answer to no item", address, []string{"triage", "42", "one", "yes", "--by", "alice"}, 2, `"one" is not an item's number`},
+		{"an item that there is not", address, []string{"triage", "42", "9", "yes", "--by", "alice"}, 1, "the checklist has no item 9; possible: its items are 1 to 2"},
+		{"an answer of nothing", address, []string{"triage", "42", "1", " ", "--by", "alice"}, 2, "the answer is empty"},
+		{"an update to nobody", address, []string{"update", "42", "x", "--audience", "press", "--by", "alice"}, 2, `--audience "press" is not known; internal or customer`},
+		{"an update due at no time", address, []string{"update", "42", "x", "--next", "soon", "--by", "alice"}, 2, `--next "soon" is not a time; 30m, 15:15 (UTC)`},
+		{"an update due in the past", address, []string{"update", "42", "x", "--next", "2026-11-03T14:00:00Z", "--by", "alice"}, 2, "--next 2026-11-03T14:00:00Z is past"},
+		{"an update of nothing", address, []string{"update", "42", "", "--by", "alice"}, 2, "the update is empty"},
+		{"a severity that is none", address, []string{"severity", "42", "2", "--by", "alice"}, 2, `the severity "2" is not known; sev1, sev2, sev3, sev4`},
+		{"a severity for no time", address, []string{"severity", "42", "sev3", "--for", "-1h", "--by", "alice"}, 2, `--for "-1h" is not a duration`},
+		{"a lower severity without a reason", address, []string{"severity", "42", "sev3", "--by", "alice"}, 1, "a severity is lowered without a reason; possible: say why"},
+		{"mitigated at no time", address, []string{"mitigated", "42", "x", "--at", "25:00", "--by", "alice"}, 2, `--at "25:00" is not a time; 14:18 (UTC)`},
+		{"dismissed without a reason", address, []string{"dismiss", "42", "--by", "alice"}, 2, `--reason "" is not known; false_alarm, duplicate, expected, test`},
+		{"a duplicate of nothing", address, []string{"dismiss", "42", "--reason", "duplicate", "--by", "alice"}, 2, "--of ID"},
+		{"a false alarm of another", address, []string{"dismiss", "42", "--reason", "false_alarm", "--of", "41", "--by", "alice"}, 2, "--reason duplicate"},
+		{"reopened without a reason", address, []string{"reopen", "41", "--by", "alice"}, 2, "--reason is empty"},
+		{"reopened while it is open", address, []string{"reopen", "42", "--reason", "x", "--by", "alice"}, 1, "#42 is open; possible: "},
+		{"a silence without an end", address, []string{"silence", "add", "slow-answers", "--reason", "x", "--by", "alice"}, 2, "--for is missing"},
+		{"a silence without a reason", address, []string{"silence", "add", "slow-answers", "--for", "2h", "--by", "alice"}, 2, "--reason is missing"},
+		{"a silence up to nothing", address, []string{"silence", "add", "slow-answers", "--for", "2h", "--reason", "x", "--up-to", "sev9", "--by", "alice"}, 2, `--up-to "sev9" is not known`},
+		{"a silence of no runbook", address, []string{"silence", "add", "slow-answer", "--for", "2h", "--reason", "x", "--by", "alice"}, 1, "slow-answers"},
+		{"a silence of no group", address, []string{"silence", "add", "slow-answers", "--for", "2h", "--reason", "x", "--group", "free", "--by", "alice"}, 2, "--group"},
+		{"an end of no silence", address, []string{"silence", "end", "nothing", "--by", "alice"}, 1, `there is no silence "nothing", or none any more; possible: `},
+		{"an end of what is no id", address, []string{"silence", "end", "a/b", "--by", "alice"}, 2, "irdaemon silence list has them"},
+		{"silence without what to do", address, []string{"silence", "slow-answers"}, 2, "irdaemon silence takes add, list or end"},
+		{"a test of no receiver", address, []string{"receivers", "test", "pagr", "--by", "alice"}, 1, `there is no receiver "pagr"; possible: `},
+		{"a test page that was not delivered", address, []string{"receivers", "test", "chat", "--by", "alice"}, 1, "chat did not take the test page: 401 Unauthorized"},
+		{"a drill of no runbook", address, []string{"drill", "good-user-refused", "--by", "alice"}, 1, "good-users-refused"},
+		{"a drill of no severity", address, []string{"drill", "slow-answers", "--severity", "1", "--by", "alice"}, 2, `--severity "1" is not known`},
 		{"no incident", address, []string{"incidents", "show"}, 2, "one incident: an id or a number"},
-		{"two incidents", address, []string{"ack", "41", "42"}, 2, "one incident: an id or a number"},
+		{"two incidents", address, []string{"unack", "41", "42"}, 2, "one incident: an id or a number"},
 		{"an incident without show", address, []string{"incidents", "42"}, 2, "list or show ID"},
 		{"an unknown state", address, []string{"incidents", "--state", "opne"}, 2, "--state \"opne\" is not known; open, all, triggered"},
 		{"an unknown severity", address, []string{"incidents", "--severity", "1"}, 2, "--severity \"1\" is not known; sev1, sev2, sev3, sev4"},
@@ -261,21 +328,38 @@ func reset(t *testing.T, w http.ResponseWriter) {
 }
 
 func TestTheJSONOfACommandIsTheAPIs(t *testing.T) {
-	address, desk := serveAPI(t)
-	got := irdaemon(t, address, "", "incidents", "show", "42", "-o", "json")
-	var view incident.View
-	if err := json.Unmarshal([]byte(got.out), &view); err != nil {
-		t.Fatal(err)
+	address, _ := serveAPI(t)
+	for _, test := range []struct {
+		path string
+		args []string
+	}{
+		{"/api/v1/incidents/42", []string{"incidents", "show", "42"}},
+		{"/api/v1/incidents?state=open&limit=50", []string{"incidents"}},
+		{"/api/v1/receivers", []string{"receivers"}},
+		{"/api/v1/silences", []string{"silence"}},
+	} {
+		response, err := http.Get(address + test.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api, err := io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		got := irdaemon(t, address, "", append(test.args, "-o", "json")...)
+		if got.err != nil || compact(t, got.out) != compact(t, string(api)) {
+			t.Errorf("%v: %v, got\n%s\nwant\n%s", test.args, got.err, got.out, api)
+		}
 	}
-	want, err := desk.View(t.Context(), "42")
-	if err != nil {
-		t.Fatal(err)
+}
+
+func compact(t *testing.T, text string) string {
+	t.Helper()
+	var short bytes.Buffer
+	if err := json.Compact(&short, []byte(text)); err != nil {
+		t.Fatalf("%v: %s", err, text)
 	}
-	a, _ := json.Marshal(view)
-	b, _ := json.Marshal(want)
-	if !bytes.Equal(a, b) {
-		t.Errorf("got\n%s\nwant\n%s", a, b)
-	}
+	return short.String()
 }
 
 func TestANoteFromAnotherCommandIsPlainTextAndItsEnd(t *testing.T) {
@@ -297,8 +381,8 @@ func TestANoteFromAnotherCommandIsPlainTextAndItsEnd(t *testing.T) {
 		}
 		noted := view.Timeline[len(view.Timeline)-1].Text
 		whole := noted == test.want
-		if len(test.in) > maxNoteBytes {
-			whole = strings.HasPrefix(noted, test.want) && strings.HasSuffix(noted, "\nthe end") && len(noted) <= maxNoteBytes
+		if len(test.in) > maxTextBytes {
+			whole = strings.HasPrefix(noted, test.want) && strings.HasSuffix(noted, "\nthe end") && len(noted) <= maxTextBytes
 		}
 		if !whole {
 			t.Errorf("%s: noted %.100q… (%d bytes), want %q", test.name, noted, len(noted), test.want)
@@ -329,7 +413,101 @@ func TestAHandOverSaysWhoHadIt(t *testing.T) {
 	const evil = "\x1b[2J\x07\u202e"
 	view := webtest.Refusals()
 	view.Title, view.AcknowledgedBy = evil, evil
-	if said := acknowledgedText(view, &clientSettings{now: clientNow}); strings.ContainsAny(said, "\x1b\x07\u202e") {
+	if said := acknowledgedText(view, clientNow(), true); strings.ContainsAny(said, "\x1b\x07\u202e") {
 		t.Errorf("%q steers the terminal", said)
+	}
+}
+
+func TestTimesThatPeopleType(t *testing.T) {
+	for _, test := range []struct {
+		written, ahead, past string // empty: not possible
+	}{
+		{"30m", "30m", ""},
+		{"1d", "1d", ""},
+		{"15:15", "1h2m36s", "2026-11-02T15:15:00Z"},
+		{"14:12:24", "1d", "2026-11-03T14:12:24Z"},
+		{"14:10", "23h57m36s", "2026-11-03T14:10:00Z"},
+		{"2026-11-03T16:12:24+01:00", "1h", "2026-11-03T15:12:24Z"},
+		{"2026-11-03T14:12:24Z", "", "2026-11-03T14:12:24Z"},
+		{"0s", "", ""},
+		{"24:00", "", ""},
+		{"tomorrow", "", ""},
+	} {
+		if in, err := timeAhead("--next", test.written, clientNow()); in != test.ahead || (err == nil) != (test.ahead != "") {
+			t.Errorf("%s ahead: %q, %v; want %q", test.written, in, err, test.ahead)
+		}
+		at, err := timePast("--at", test.written, clientNow())
+		if got := at.Format(time.RFC3339); (err == nil) != (test.past != "") || err == nil && got != test.past {
+			t.Errorf("%s past: %s, %v; want %s", test.written, got, err, test.past)
+		}
+	}
+}
+
+func TestOfSeveralIncidentsThoseThatCanBeTakenAre(t *testing.T) {
+	address, desk := serveAPI(t)
+	got := irdaemon(t, address, "", "ack", "41", "42", "99", "--by", "alice")
+	if got.code() != 1 || got.out != "alice has #42 now: The safety layer refuses good users\n" {
+		t.Errorf("%q, %v", got.out, got.err)
+	}
+	for _, says := range []string{"#41 is resolved", `there is no incident "99"`} {
+		if !strings.Contains(got.err.Error(), says) {
+			t.Errorf("%v, want %s", got.err, says)
+		}
+	}
+	if got := irdaemon(t, address, "", "ack", "43", "a/b", "--by", "bob"); got.code() != 2 || got.out != "" {
+		t.Errorf("%q, %v", got.out, got.err)
+	}
+	if view, err := desk.View(t.Context(), "43"); err != nil || view.AcknowledgedBy != "alice" {
+		t.Errorf("taken by %q, %v", view.AcknowledgedBy, err)
+	}
+	if got := irdaemon(t, "http://127.0.0.1:1", "", "ack", "42", "43", "--by", "bob"); strings.Count(got.err.Error(), "cannot reach") != 1 {
+		t.Errorf("a daemon that is not there is told once for all: %v", got.err)
+	}
+}
+
+func TestSilencesAreListedInWhatFits(t *testing.T) {
+	address, desk := serveAPI(t)
+	for _, args := range [][]string{
+		{"slow-answers", "--group", "service=search,tier=free", "--up-to", "sev1", "--for", "36h", "--reason", "load test of the new cluster, planned for weeks"},
+		{"good-users-refused", "--for", "2h", "--reason", "the index is rebuilt"},
+	} {
+		if got := irdaemon(t, address, "", append([]string{"silence", "add", "--by", "annabella-marguerita"}, args...)...); got.err != nil {
+			t.Fatal(got.err)
+		}
+	}
+	golden(t, "silence", irdaemon(t, address, "", "silence", "list").out)
+	golden(t, "silence_end", irdaemon(t, address, "", "silence", "end", "silence1", "--by", "bob").out)
+	if all, err := desk.Silences(t.Context()); err != nil || len(all) != 1 || all[0].ID != "silence2" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	held := web.SilenceStatus{
+		Silence:   incident.Silence{ID: "k3v9q2m7x4tb", Runbook: "slow-answers", UpTo: "sev3", By: "bob", Reason: "load test", Until: clientNow().Add(time.Hour)},
+		HoldsBack: []web.HeldBack{{Incident: "5f0c2a9be1d34788", Number: 42}, {Incident: "77aa00bb11cc22dd"}},
+	}
+	later := held
+	later.From, later.HoldsBack = clientNow().Add(time.Minute), nil
+	golden(t, "silence_held", silencesText([]web.SilenceStatus{held, later}, clientNow()))
+}
+
+func TestWhoIsCalledAfterACommand(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		make func(*incident.View)
+		want string
+	}{
+		{"its owner", func(v *incident.View) { v.Called = nil }, "calling its owner, ml-platform-oncall"},
+		{"those who were called", func(v *incident.View) { v.Called = []string{"a", "b"} }, "calling a, b"},
+		{"nobody, for a silence", func(v *incident.View) { v.Calling, v.Silenced = false, []string{"reopened"} }, "a silence holds the call back"},
+		{"nobody, for somebody has it", func(v *incident.View) { v.Calling, v.AcknowledgedBy = false, "zoe" }, "zoe has it"},
+		{"nobody, for it is not bad", func(v *incident.View) { v.Calling, v.Severity = false, "sev4" }, "nobody is called: sev4 doesn't page"},
+	} {
+		view := webtest.Refusals()
+		test.make(&view)
+		if got := calledText(view); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	if said := updatedText(webtest.Costs(), incident.Internal, clientNow()); !strings.HasSuffix(said, "\nno further update is due\n") {
+		t.Error(said)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/irdaemon/irdaemon/pkg/access"
 	"github.com/irdaemon/irdaemon/pkg/config"
 	"github.com/irdaemon/irdaemon/pkg/document"
 	"github.com/irdaemon/irdaemon/pkg/evaluator"
@@ -23,6 +25,7 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/source"
 	"github.com/irdaemon/irdaemon/pkg/store"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
+	"github.com/irdaemon/irdaemon/pkg/watchdog"
 	"github.com/irdaemon/irdaemon/pkg/web"
 )
 
@@ -38,12 +41,17 @@ type daemon struct {
 	desk      *incident.Desk
 	evaluator *evaluator.Evaluator
 	notifier  *notify.Notifier
+	watchdog  *watchdog.Watchdog
 	listener  net.Listener
+	links     *access.Links
+	began     time.Time
 
 	loaded    atomic.Pointer[config.Config]
 	probed    atomic.Pointer[evaluator.Probe] // nil: not tried out yet
 	tryOut    chan struct{}                   // a reload asks for another probe
 	receivers atomic.Pointer[map[string]notify.Receiver]
+	access    atomic.Pointer[access.Access]
+	refused   atomic.Pointer[string] // why the files that are there are not in force; nil: they are
 }
 
 // daemonOptions is what a daemon is made of. The demo brings its own source, scale and eyes.
@@ -61,7 +69,7 @@ type daemonOptions struct {
 }
 
 func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
-	d := &daemon{options: options, log: options.Log, source: options.Source, registry: prometheus.NewRegistry(), tryOut: make(chan struct{}, 1)}
+	d := &daemon{options: options, log: options.Log, source: options.Source, registry: prometheus.NewRegistry(), tryOut: make(chan struct{}, 1), began: time.Now()}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.metrics = newDaemonMetrics(d.registry, d)
 	if err := d.adopt(options.Config); err != nil {
@@ -84,10 +92,19 @@ func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
 		Source: d.source, Desk: d.desk,
 		Grid:        triggers.Grid{Interval: settings.Interval, Phase: settings.Phase},
 		QueryOffset: settings.QueryOffset, Queries: settings.Limits.Queries, ImpactReach: options.ImpactReach,
-		Now: time.Now, Log: d.log, Registry: d.registry,
+		BlindAfter: settings.BlindAfter,
+		Now:        time.Now, Log: d.log, Registry: d.registry,
 	})
 	d.evaluator.SetRunbooks(options.Config.Runbooks)
-	d.notifier = notify.New(d.store, d.desk, d.receiversInForce, notify.NewMetrics(d.registry, d.store.Depth, time.Now), d.log, time.Now)
+	if err := d.sign(ctx); err != nil {
+		return nil, errors.Join(err, d.store.Close())
+	}
+	d.notifier = notify.New(notify.Config{
+		Outbox: d.store, Desk: d.desk, Receivers: d.receiversInForce, Kind: d.receiverKind, Limits: d.pageLimits,
+		Links: d.acknowledgeLink, Owner: d.ownersReceivers, Instance: settings.Instance,
+		Metrics: notify.NewMetrics(d.registry, d.store.Depth, time.Now), Log: d.log, Now: time.Now,
+	})
+	d.watchdog = d.newWatchdog()
 	d.listener, err = net.Listen("tcp", settings.Web.Listen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on web.listen %s: %w", settings.Web.Listen, err), d.store.Close())
@@ -103,7 +120,8 @@ func (d *daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.clock(ctx) })
 	group.Go(func() error { return d.tidy(ctx) })
 	group.Go(func() error { return d.probe(ctx) })
-	group.Go(func() error { return web.Serve(ctx, d.listener, d.handler(), d.log) })
+	group.Go(func() error { return d.watchdog.Run(ctx) })
+	group.Go(func() error { return web.Serve(ctx, d.listener, d.handler(ctx.Done()), d.accessInForce, d.log) })
 	return errors.Join(group.Wait(), d.store.Close())
 }
 
@@ -152,10 +170,14 @@ func (d *daemon) tidy(ctx context.Context) error {
 	}
 }
 
-func (d *daemon) handler() http.Handler {
+func (d *daemon) handler(stopping <-chan struct{}) http.Handler {
+	settings := d.options.Config.Settings
 	c := web.Config{
 		Desk: d.desk, Overview: overview{d}, Ready: d.ready, Registry: d.registry, Log: d.log,
-		Version: buildVersion(), ExternalURL: d.options.Config.Settings.Web.ExternalURL,
+		Version: buildVersion(), ExternalURL: settings.Web.ExternalURL,
+		Access: d.accessInForce, Links: d.links, Silences: d.desk, Receivers: receiverDesk{d}, Drill: d.drill,
+		Backup: &web.Backup{Folder: filepath.Dir(settings.Store.Path), Copy: d.store.Backup},
+		Feed:   d.store, Stopping: stopping,
 	}
 	if d.options.Reload != nil {
 		c.Reload = func(context.Context) ([]string, error) { return d.reload() }
@@ -169,10 +191,20 @@ func (d *daemon) adopt(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	who, err := access.Load(access.Settings{
+		TokensFile: c.Settings.Web.TokensFile, WebConfigFile: c.Settings.Web.ConfigFile,
+		UserHeader: c.Settings.Web.UserHeader, TrustedProxies: c.Settings.Web.TrustedProxies,
+	})
+	if err != nil {
+		return err
+	}
 	d.loaded.Store(c)
 	d.receivers.Store(&receivers)
+	d.access.Store(who)
 	return nil
 }
+
+func (d *daemon) accessInForce() *access.Access { return d.access.Load() }
 
 // reload reads the files again, and names the settings that take effect at the next start only. A broken file is refused
 // whole, and the old ones stay in force.
@@ -183,9 +215,12 @@ func (d *daemon) reload() (atNextStart []string, err error) {
 	}
 	d.metrics.reloaded(err == nil)
 	if err != nil {
+		why := firstLine(err.Error())
+		d.refused.Store(&why)
 		d.log.Error("reload refused; the files loaded before stay in force", zap.Error(err))
 		return nil, &web.FilesRefused{Problems: err}
 	}
+	d.refused.Store(nil)
 	atNextStart = config.NeedsRestart(&d.options.Config.Settings, &c.Settings)
 	for _, key := range atNextStart {
 		d.log.Warn("a changed setting takes effect at the next start", zap.String("setting", key))
@@ -249,6 +284,9 @@ func (d *daemon) undelivered() []string {
 // policy is the settings in force that deciding needs.
 func (d *daemon) policy() incident.Policy {
 	p := policyOf(&d.loaded.Load().Settings)
+	for name, receiver := range d.receiversInForce() {
+		p.Carries[name] = receiver.Carries()
+	}
 	// These take effect at the next start, as for the evaluator.
 	started := d.options.Config.Settings
 	p.Instance, p.Interval = started.Instance, started.Interval
@@ -261,6 +299,10 @@ func policyOf(s *config.Settings) incident.Policy {
 		ExternalURL: strings.TrimSuffix(s.Web.ExternalURL, "/"),
 		Severities:  map[severity]incident.SeverityPolicy{},
 		Roles:       map[string]incident.Role{},
+		Owner:       s.Owner, Carries: map[string]incident.Carries{}, Actions: s.Actions,
+	}
+	for _, q := range s.Quiet {
+		p.Quiet = append(p.Quiet, incident.Quiet{Runbooks: q.Runbooks, UpTo: q.UpTo, Contains: q.Contains})
 	}
 	for name, v := range s.Severities {
 		p.Severities[name] = incident.SeverityPolicy{Page: v.Page, AcknowledgeWithin: v.AcknowledgeWithin}
@@ -270,8 +312,6 @@ func policyOf(s *config.Settings) incident.Policy {
 	}
 	return p
 }
-
-func (d *daemon) receiversInForce() map[string]notify.Receiver { return *d.receivers.Load() }
 
 // load reads settings, signals and runbooks for run: what check only warns of, a missing secret and what a later
 // release evaluates, refuses them.

@@ -46,14 +46,19 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return wrongUsage("%w\nsee %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(runCommand(), checkCommand(), testCommand(), replayCommand(), demoCommand(), versionCommand())
+	root.AddGroup(onCallGroup())
+	root.AddCommand(runCommand(), checkCommand(), testCommand(), replayCommand(), demoCommand(), tokenCommand(), versionCommand())
 	root.AddCommand(clientCommands()...)
+	root.InitDefaultCompletionCmd()
 	usageErrors(root)
 	return root
 }
 
 // usageErrors makes wrong arguments exit with 2, as wrong flags do.
 func usageErrors(cmd *cobra.Command) {
+	if !cmd.Runnable() { // it holds other commands, and would show its help whatever was typed
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {

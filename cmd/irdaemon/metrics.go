@@ -13,6 +13,7 @@ import (
 type daemonMetrics struct {
 	opened         *prometheus.CounterVec
 	ended          *prometheus.CounterVec
+	reopened       *prometheus.CounterVec
 	acknowledgment prometheus.Histogram
 	resolution     prometheus.Histogram
 	reloadSuccess  prometheus.Gauge
@@ -31,8 +32,11 @@ func newDaemonMetrics(registry prometheus.Registerer, d *daemon) *daemonMetrics 
 			Namespace: "irdaemon", Name: "incidents_opened_total", Help: "Incidents opened, by runbook and severity at opening.",
 		}, []string{"runbook", "severity"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "irdaemon", Name: "incidents_ended_total", Help: "Incidents ended, by runbook and outcome.",
+			Namespace: "irdaemon", Name: "incidents_ended_total", Help: "Incidents ended, by runbook and outcome: resolved, false_alarm, duplicate, expected or test.",
 		}, []string{"runbook", "outcome"}),
+		reopened: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "irdaemon", Name: "incidents_reopened_total", Help: "Ended incidents that were opened again, by runbook.",
+		}, []string{"runbook"}),
 		acknowledgment: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "irdaemon", Name: "acknowledgement_seconds", Help: "Time from detection to the first acknowledgement.", Buckets: humanBuckets,
 		}),
@@ -46,7 +50,7 @@ func newDaemonMetrics(registry prometheus.Registerer, d *daemon) *daemonMetrics 
 		Namespace: "irdaemon", Name: "build_info", Help: "The version that runs; always 1.", ConstLabels: prometheus.Labels{"version": buildVersion()},
 	})
 	build.Set(1)
-	registry.MustRegister(m.opened, m.ended, m.acknowledgment, m.resolution, m.reloadSuccess, m.reloadTime, build, openIncidents{d})
+	registry.MustRegister(m.opened, m.ended, m.reopened, m.acknowledgment, m.resolution, m.reloadSuccess, m.reloadTime, build, openIncidents{d})
 	m.reloaded(true)
 	return m
 }
@@ -62,6 +66,9 @@ func (m *daemonMetrics) reloaded(ok bool) {
 
 // happened counts what was committed.
 func (m *daemonMetrics) happened(r *incident.Record, events []incident.Event) {
+	if r.Class != incident.Real {
+		return // practice and the daemon's own troubles are counted nowhere
+	}
 	for _, e := range events {
 		switch body := e.Body.(type) {
 		case incident.Opened:
@@ -73,6 +80,10 @@ func (m *daemonMetrics) happened(r *incident.Record, events []incident.Event) {
 		case incident.Resolved:
 			m.ended.WithLabelValues(r.Findings[0].Name, "resolved").Inc()
 			m.resolution.Observe(body.ImpactEndedAt.Sub(r.ImpactStartedAt).Seconds())
+		case incident.Dismissed:
+			m.ended.WithLabelValues(r.Findings[0].Name, body.Reason).Inc()
+		case incident.Reopened:
+			m.reopened.WithLabelValues(r.Findings[0].Name).Inc()
 		}
 	}
 }
@@ -82,11 +93,13 @@ type openIncidents struct{ daemon *daemon }
 
 var (
 	openDescription = prometheus.NewDesc("irdaemon_open_incidents",
-		"Open incidents, by runbook, severity and state (triggered, acknowledged, verifying).", []string{"runbook", "severity", "state"}, nil)
+		"Open incidents, by runbook, severity and state (triggered, acknowledged, mitigating, verifying).", []string{"runbook", "severity", "state"}, nil)
 	unverifiedDescription = prometheus.NewDesc("irdaemon_unverified_incidents",
 		"Open incidents whose recovery was not verified within recovery.timeout.", nil, nil)
 	walDescription = prometheus.NewDesc("irdaemon_store_wal_bytes",
 		"Size of the embedded store's write-ahead log.", nil, nil)
+	overdueDescription = prometheus.NewDesc("irdaemon_overdue_updates",
+		"Open incidents of which an update fell due and was not posted.", nil, nil)
 	callingDescription = prometheus.NewDesc("irdaemon_calling_incidents",
 		"Open incidents for which somebody is being called and nobody has acknowledged.", nil, nil)
 )
@@ -96,6 +109,7 @@ func (openIncidents) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- openDescription
 	descriptions <- unverifiedDescription
 	descriptions <- callingDescription
+	descriptions <- overdueDescription
 	descriptions <- walDescription
 }
 
@@ -113,7 +127,7 @@ func (o openIncidents) Collect(metrics chan<- prometheus.Metric) {
 	}
 	type key struct{ runbook, severity, state string }
 	counts := map[key]int{}
-	unverified, calling := 0, 0
+	unverified, calling, overdue := 0, 0, 0
 	for _, r := range open {
 		counts[key{r.Findings[0].Name, string(r.Severity), string(r.State())}]++
 		if r.Unverified {
@@ -122,10 +136,14 @@ func (o openIncidents) Collect(metrics chan<- prometheus.Metric) {
 		if r.Round != nil && r.Round.Calling {
 			calling++
 		}
+		if !r.OverdueSince.IsZero() {
+			overdue++
+		}
 	}
 	for k, n := range counts {
 		metrics <- prometheus.MustNewConstMetric(openDescription, prometheus.GaugeValue, float64(n), k.runbook, k.severity, k.state)
 	}
 	metrics <- prometheus.MustNewConstMetric(unverifiedDescription, prometheus.GaugeValue, float64(unverified))
+	metrics <- prometheus.MustNewConstMetric(overdueDescription, prometheus.GaugeValue, float64(overdue))
 	metrics <- prometheus.MustNewConstMetric(callingDescription, prometheus.GaugeValue, float64(calling))
 }

@@ -29,11 +29,11 @@ func (o overview) Runbooks() []web.RunbookStatus {
 	var all []web.RunbookStatus
 	for _, s := range o.daemon.loaded.Load().Runbooks {
 		r := &s.Runbook
-		status := web.RunbookStatus{Name: r.Name, Title: r.Title, Owner: r.Owner, Service: r.Service, Groups: []web.GroupStatus{}}
+		status := web.RunbookStatus{Name: r.Name, Title: r.Title, Owner: r.Owner, Service: r.Service, GroupBy: r.GroupBy, Groups: []web.GroupStatus{}}
 		for _, g := range seen[r.Name] {
 			group := web.GroupStatus{Group: g.Group.Map(), State: stateWords[g.State], Incident: held[incident.FindingKey(r.Name, g.Group)]}
 			for _, u := range g.Unknown {
-				group.Unknown = append(group.Unknown, web.UnknownWindow{What: u.What, Since: u.Since})
+				group.Unknown = append(group.Unknown, web.UnknownWindow{What: u.What, Since: u.Since, Why: u.Why})
 			}
 			group.Waiting = g.Waiting
 			status.Groups = append(status.Groups, group)

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // quiet times name locations, and a container may have none
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -38,10 +39,10 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s is refused:\n%w", path, err)
 			}
-			if listen := c.Settings.Web.Listen; !web.IsLoopback(listen) && !insecure {
-				return fmt.Errorf("web.listen %s can be reached from other machines, and nobody who calls the API is authenticated; listen on a loopback address, or start with --insecure-listen where the network itself keeps strangers out", listen)
+			if err := strangers(&c.Settings.Web, insecure); err != nil {
+				return err
 			}
-			return runDaemon(cmd.Context(), path, c, log)
+			return runDaemon(cmd.Context(), path, c, insecure, log)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "irdaemon.yaml", "the settings file")
@@ -51,7 +52,17 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-func runDaemon(ctx context.Context, path string, c *config.Config, log *zap.Logger) (err error) {
+// strangers refuses a listener that other machines reach and that asks nobody who they are.
+func strangers(s *config.Web, insecure bool) error {
+	if insecure || s.Authenticated() || web.IsLoopback(s.Listen) {
+		return nil
+	}
+	return fmt.Errorf("web.listen %s can be reached from other machines, and nobody who calls the API is authenticated;"+
+		" set web.tokens_file, basic_auth_users in web.config_file, or web.user_header, listen on a loopback address,"+
+		" or start with --insecure-listen where the network itself keeps strangers out", s.Listen)
+}
+
+func runDaemon(ctx context.Context, path string, c *config.Config, insecure bool, log *zap.Logger) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	metricSource, closeSource, err := openSource(ctx, &c.Settings, log)
@@ -61,7 +72,15 @@ func runDaemon(ctx context.Context, path string, c *config.Config, log *zap.Logg
 	defer func() { err = errors.Join(err, closeSource()) }()
 	d, err := newDaemon(ctx, daemonOptions{
 		Config: c, Source: metricSource, Log: log,
-		Reload: func() (*config.Config, error) { return load(path) },
+		Reload: func() (*config.Config, error) {
+			again, err := load(path)
+			if err != nil {
+				return nil, err
+			}
+			// The listener stays the one of the start, whatever the files say now.
+			return again, strangers(&config.Web{Listen: c.Settings.Web.Listen, TokensFile: again.Settings.Web.TokensFile,
+				Users: again.Settings.Web.Users, UserHeader: again.Settings.Web.UserHeader}, insecure)
+		},
 	})
 	if err != nil {
 		return err

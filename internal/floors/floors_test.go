@@ -13,12 +13,18 @@ const module = "github.com/irdaemon/irdaemon/"
 var floors = map[string]int{
 	"pkg/document":    0,
 	"pkg/source":      0,
+	"internal/guard":  0,
+	"pkg/access":      1,
 	"pkg/triggers":    1,
+	"pkg/changes":     2,
 	"pkg/runbook":     2,
 	"pkg/incident":    3,
+	"pkg/action":      4,
 	"pkg/evaluator":   4,
+	"pkg/evidence":    4,
 	"pkg/notify":      4,
 	"pkg/store":       4,
+	"pkg/watchdog":    4,
 	"pkg/web":         5,
 	"pkg/config":      5,
 	"pkg/replay":      6,
@@ -29,6 +35,7 @@ var floors = map[string]int{
 	"cmd/irdaemon":    7,
 	"configs":         7,
 	"test/e2e":        7,
+	"hack/guards":     7,
 }
 
 func TestImportsPointDownOnly(t *testing.T) {
