@@ -137,7 +137,11 @@ func (d *decision) effectiveOnceDone(a *Action) bool {
 func (d *decision) measure(a *Action, effect *Effect) {
 	due := d.record.EffectDue(a)
 	if effect != nil && !due.IsZero() && !d.t.Before(due) {
-		d.add(EffectMeasured{Action: a.ID, Effect: *effect}, a.ID)
+		body := EffectMeasured{Action: a.ID, Effect: *effect}
+		if effect.Verdict != EffectNormal {
+			body.Next = d.record.next()
+		}
+		d.add(body, a.ID)
 	}
 }
 

@@ -314,6 +314,7 @@ func (r *Record) clone() *Record {
 	for i := range c.Actions {
 		c.Actions[i].Approvers = slices.Clone(r.Actions[i].Approvers)
 	}
+	c.Rankings, c.Changes, c.Evidence = slices.Clone(r.Rankings), slices.Clone(r.Changes), maps.Clone(r.Evidence)
 	c.Pin = copied(r.Pin)
 	c.Acknowledged, c.Hold, c.Blind, c.Round = copied(r.Acknowledged), copied(r.Hold), copied(r.Blind), copied(r.Round)
 	if c.Round != nil {

@@ -2,6 +2,17 @@ package incident
 
 import "time"
 
+func (b SuspectsRanked) apply(r *Record, _ Event) { r.Rankings = append(r.Rankings, b) }
+
+func (b ChangeSeen) apply(r *Record, _ Event) { r.Changes = append(r.Changes, b) }
+
+func (b EvidenceGathered) apply(r *Record, e Event) {
+	if r.Evidence == nil {
+		r.Evidence = map[int]Evidence{}
+	}
+	r.Evidence[b.N] = Evidence{At: e.At, EvidenceGathered: b}
+}
+
 func (b ActionRequested) apply(r *Record, e Event) {
 	r.Actions = append(r.Actions, Action{
 		ID: b.Action, Step: b.Step, Mitigate: b.Mitigate, Title: b.Title, From: b.From, To: b.To,

@@ -91,6 +91,7 @@ var decoders = map[string]func(raw []byte) (Body, error){
 	ActionEffective{}.Kind():  decodeAs[ActionEffective],
 	ActionFailed{}.Kind():     decodeAs[ActionFailed],
 	EffectMeasured{}.Kind():   decodeAs[EffectMeasured],
+	SuspectsRanked{}.Kind():   decodeAs[SuspectsRanked],
 	Mitigated{}.Kind():        decodeAs[Mitigated],
 }
 

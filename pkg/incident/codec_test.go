@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"pgregory.net/rapid"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
@@ -70,6 +72,14 @@ var everyBody = []Body{
 	ActionFailed{Action: "one", Why: FailedUnanswered, Cause: "timeout"},
 	EffectMeasured{Action: "one", Effect: Effect{Verdict: EffectHelped, Metrics: []EffectMetric{{Band: "key", Signal: "refusal_rate",
 		Before: &triggers.Value{V: 0.19}, After: &triggers.Value{V: 0.08}, Low: -0.12, High: -0.1, Target: "below 6%", Held: true}}}},
+	SuspectsRanked{
+		Cause: CauseOpened,
+		Ranking: changes.Ranking{
+			Suspects:  []changes.Suspect{{Change: changes.Change{ID: "c", Artifact: "prompt", From: "v6", To: "v7", At: clockTime("13:30")}, Rank: 1, Reason: "29 min before impact"}},
+			Unchanged: []changes.Unchanged{{Artifact: "code", Since: 24 * time.Hour}},
+		},
+		Running: []changes.Running{{Artifact: "prompt", Version: "v7", Was: "v6"}},
+	},
 	Mitigated{Action: "three", Title: "Provider mended it", Floor: clockTime("14:26")},
 	GapNoted{From: clockTime("10:00"), To: clockTime("14:00")},
 	Unknown{Name: "sang", Raw: json.RawMessage(`{"Song": 1}`)},

@@ -128,6 +128,7 @@ func (d *decision) trigger(name string, o FindingObservation) {
 		d.add(TriggerCleared{Runbook: name}, name)
 	case o.Trigger == triggers.Fires && f.Cleared:
 		d.add(Relapsed{Runbook: name, Breaches: o.Breaches, NextUpdateAt: d.record.firstUpdate(d.record.Severity, d.t)}, name)
+		d.rank(CauseRelapsed, nil, nil)
 	case o.Trigger == triggers.Fires:
 		fresh := slices.DeleteFunc(slices.Clone(o.Breaches), func(b Breach) bool {
 			return slices.Contains(f.Fired, b.name())

@@ -60,6 +60,7 @@ type Desk struct {
 	logged map[string]bool // kinds of the daemon's own troubles that were logged, for nobody could be told
 
 	silences silences
+	log      changeLog
 }
 
 // NewDesk makes a Desk.

@@ -32,6 +32,7 @@ type silences struct {
 // policy is the settings in force with the silences. Silences that can't be read stay as they were.
 func (d *Desk) policy(ctx context.Context) Policy {
 	p := d.config.Policy()
+	p.Changes.Log = d.logOf(ctx, p.Changes)
 	s, now := &d.silences, d.now()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
@@ -120,7 +121,18 @@ type EffectMetric struct {
 type EffectMeasured struct {
 	Action string
 	Effect Effect
+	Next   string `json:",omitempty"` // the step of the rollback stack to try next; empty: none is needed, or none is left
 }
+
+// SuspectsRanked is what changed before impact, in the order in which it deserves a look. It claims no cause.
+type SuspectsRanked struct {
+	Cause   string // what it was ranked for: opened, joined, relapsed, reopened or RankedForChange
+	Ranking changes.Ranking
+	Running []changes.Running `json:",omitempty"` // the versions that ran when impact began
+}
+
+// RankedForChange is the cause of a ranking that a change brought which came to be known later.
+const RankedForChange = "change"
 
 // Mitigated is an action by hand that the runbook does not list, effective at once.
 type Mitigated struct {
@@ -134,6 +146,9 @@ func (EvidenceGathered) Kind() string { return "evidence_gathered" }
 
 // Kind implements Body.
 func (ChangeSeen) Kind() string { return "change_seen" }
+
+// Kind implements Body.
+func (SuspectsRanked) Kind() string { return "suspects_ranked" }
 
 // Kind implements Body.
 func (ActionRequested) Kind() string { return "action_requested" }

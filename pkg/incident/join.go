@@ -68,4 +68,5 @@ func (d *decision) join(f Firing) {
 	d.add(FindingJoined(f.opened(d.t)), f.key())
 	d.took(f)
 	d.raise(f.Severity, f.Rule, f.Breaches)
+	d.rank(CauseJoined, f.Running, f.Exposures)
 }

@@ -30,20 +30,20 @@ type facts struct {
 	dismissed, closed, resolved, hold, acknowledged bool
 	acted                                           map[string]bool
 	floor, since, lastAction                        time.Time
-	begun, flying                                   map[string]bool
+	begun, flying, effective                        map[string]bool
 }
 
 // fold adds an event to the facts.
 func (f *facts) fold(e Event) {
 	floor := func(at time.Time) {
-		f.floor = later(f.floor, at)
+		f.floor = latest(f.floor, at)
 		f.hold = f.hold && !f.since.Before(f.floor)
 	}
 	switch b := e.Body.(type) {
 	case Opened:
-		*f = facts{acted: map[string]bool{}, begun: map[string]bool{}, flying: map[string]bool{}, floor: e.At}
+		*f = facts{acted: map[string]bool{}, begun: map[string]bool{}, flying: map[string]bool{}, effective: map[string]bool{}, floor: e.At}
 	case Reopened:
-		*f = facts{acted: map[string]bool{}, begun: f.begun, flying: map[string]bool{}, floor: e.At}
+		*f = facts{acted: map[string]bool{}, begun: f.begun, flying: map[string]bool{}, effective: f.effective, floor: e.At}
 	case FindingJoined, Relapsed, HoldBroken:
 		f.hold = false
 	case HoldStarted:
@@ -68,6 +68,7 @@ func (f *facts) fold(e Event) {
 		floor(e.At.Add(townLookBack))
 	case ActionEffective:
 		delete(f.flying, b.Action)
+		f.effective[b.Action] = true
 		floor(e.At.Add(townLookBack))
 	case ActionFailed:
 		if f.begun[b.Action] {
@@ -81,7 +82,10 @@ func (f *facts) fold(e Event) {
 }
 
 func (f *facts) act(action string) {
-	f.acted[action], f.begun[action], f.flying[action], f.hold = true, true, true, false
+	f.acted[action], f.begun[action], f.hold = true, true, false
+	if !f.effective[action] { // its answer may come after it has shown on traffic
+		f.flying[action] = true
+	}
 }
 
 func (f *facts) state() State {

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ type ActionOutcome struct {
 	Action  string // id
 	What    string // ActionBegan, ActionSet, ActionLapsed or ActionShows
 	Attempt int    // of ActionBegan, from 1
+	How     string // of ActionSet: DoneSent, the default, or DoneSeen: it was set already, and nothing was sent
 	Why     string // of ActionLapsed: Failed…
 	Cause   string // of ActionLapsed, in words, without secrets
 }
@@ -47,7 +49,7 @@ func DecideAction(r *Record, o ActionOutcome, p Policy, now time.Time) ([]Event,
 		}
 	case ActionSet:
 		if a.DoneAt.IsZero() {
-			d.add(ActionDone{Action: a.ID, How: DoneSent}, a.ID)
+			d.add(ActionDone{Action: a.ID, How: cmp.Or(o.How, DoneSent)}, a.ID)
 			d.effectiveOnceDone(d.record.action(o.Action))
 		}
 	case ActionLapsed:

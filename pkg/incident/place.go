@@ -52,6 +52,8 @@ func openIncident(f Firing, home *decision, p Policy, t time.Time) *decision {
 	d := newDecision(&Record{ID: incidentID(Real, f.key(), t)}, p, t)
 	d.add(body, f.key())
 	d.took(f)
+	d.rank(CauseOpened, f.Running, f.Exposures)
+	d.requestByItself()
 	return d
 }
 
@@ -113,7 +115,7 @@ func (d *decision) mayReopen(f Firing, open []*decision) bool {
 	}
 	return !slices.ContainsFunc(r.Findings, func(finding Finding) bool {
 		return slices.ContainsFunc(open, func(other *decision) bool {
-			return other.record.Open() && other.record.holds(finding.Key())
+			return other.record.holds(finding.Key()) // one that ends at this very tick holds it until then
 		})
 	})
 }
@@ -135,6 +137,7 @@ func (d *decision) reopen(f Firing) {
 	body.NextUpdateAt = firstUpdateOf(first, body.Severity, d.t)
 	d.add(body, f.key())
 	d.took(f)
+	d.rank(CauseReopened, f.Running, f.Exposures)
 }
 
 func (f Firing) opened(t time.Time) Opened {

@@ -78,7 +78,9 @@ func (w *town) tick(at time.Time, walking bool) {
 		}
 	}
 	w.walking = walking
-	must(w.t, w.desk.Tick(w.t.Context(), tick))
+	if err := w.desk.Tick(w.t.Context(), tick); err != nil {
+		w.t.Fatalf("tick %s: %v\n%s", at, err, w.everything())
+	}
 	w.walking = false
 	w.checkHomes(at)
 }
@@ -99,7 +101,7 @@ func (w *town) play() {
 			}
 		} else {
 			at = at.Add(interval)
-			w.now = later(w.now, at)
+			w.now = latest(w.now, at)
 			w.tick(at, false)
 		}
 		w.again(at)
@@ -123,7 +125,7 @@ func (w *town) again(newest time.Time) {
 	}
 }
 
-func later(a, b time.Time) time.Time {
+func latest(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
 	}
@@ -133,7 +135,7 @@ func later(a, b time.Time) time.Time {
 // goBlind lets some time pass in which nothing is known any more.
 func (w *town) goBlind() {
 	for at := w.end().Add(interval); !at.After(w.end().Add(4 * townHold)); at = at.Add(interval) {
-		w.now = later(w.now, at)
+		w.now = latest(w.now, at)
 		w.tick(at, false)
 	}
 }

@@ -51,6 +51,9 @@ type Record struct {
 	Updates      []Update         `json:",omitempty"`
 	Triage       map[int]Answered `json:",omitempty"` // by item, from 1
 	Actions      []Action         `json:",omitempty"`
+	Rankings     []SuspectsRanked `json:",omitempty"` // of what changed before impact; the newest last
+	Changes      []ChangeSeen     `json:",omitempty"` // that came to be known while it was open
+	Evidence     map[int]Evidence `json:",omitempty"` // by item of the checklist, the newest
 	Postmortem   *Postmortem      `json:",omitempty"`
 
 	Owed    []string  // causes for paging that no round has taken up yet
@@ -124,6 +127,12 @@ type Answered struct {
 	Text   string `json:",omitempty"`
 	By     string
 	At     time.Time
+}
+
+// Evidence is what was found for an item of the checklist.
+type Evidence struct {
+	At time.Time
+	EvidenceGathered
 }
 
 // Action is a rollback or a mitigation, from its request to its measured effect.

@@ -20,8 +20,8 @@ const (
 )
 
 // instruction fills in the fields of a step's text. check has refused what could fail; should it fail all the same, the
-// text is shown as the runbook has it.
-func instruction(text string, v *View) string {
+// text is shown as the runbook has it. Versions that are not known are left to the person who acts.
+func instruction(text string, v *View, previous, current string) string {
 	if !strings.Contains(text, "{{") {
 		return text
 	}
@@ -37,7 +37,7 @@ func instruction(text string, v *View) string {
 	err = parsed.Execute(&filled, map[string]any{
 		"Severity": v.Severity, "Title": v.Title, "Service": v.Service, "Group": v.Group, "Impact": v.Impact,
 		"StartedAt": started, "Owner": v.Owner, "Scope": cmp.Or(labelWords(v.Group), "<scope>"), "Action": "<action>",
-		"NextUpdateAt": "<next update>", "Previous": previousVersion, "Current": currentVersion,
+		"NextUpdateAt": "<next update>", "Previous": cmp.Or(previous, previousVersion), "Current": cmp.Or(current, currentVersion),
 	})
 	if err != nil {
 		return text

@@ -2,11 +2,13 @@ package incident
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
@@ -31,18 +33,22 @@ type View struct {
 	Headline string            `json:"headline" doc:"The first line of every message: what is broken, by how much, since when, how bad, who owns it, where to look."`
 	URL      string            `json:"url"`
 
-	Findings    []FindingView    `json:"findings" doc:"The triggers that stand in it; the first one gives title, owner, service and branch."`
-	Segments    []SegmentView    `json:"segments"`
-	BlastRadius *float64         `json:"blast_radius,omitempty" doc:"Share of traffic in segments that breach now."`
-	Recovery    []BandView       `json:"recovery"`
-	Triage      []TriageView     `json:"triage"`
-	Mitigations []MitigationView `json:"mitigations" doc:"What buys time before or beside a rollback."`
-	Rollbacks   []RollbackView   `json:"rollbacks"`
-	Actions     []ActionView     `json:"actions" doc:"Rollbacks and mitigations that were asked for or done, in that order."`
-	Updates     []UpdateView     `json:"updates" doc:"What was told to those who wait for news."`
-	Postmortem  PostmortemView   `json:"postmortem"`
-	Timeline    []TimelineEntry  `json:"timeline"`
-	SeenAt      *time.Time       `json:"seen_at,omitempty" doc:"The tick that saw what is said of now; missing before the first one, and when the incident is over."`
+	Findings    []FindingView     `json:"findings" doc:"The triggers that stand in it; the first one gives title, owner, service and branch."`
+	Segments    []SegmentView     `json:"segments"`
+	BlastRadius *float64          `json:"blast_radius,omitempty" doc:"Share of traffic in segments that breach now."`
+	Recovery    []BandView        `json:"recovery"`
+	Triage      []TriageView      `json:"triage"`
+	Mitigations []MitigationView  `json:"mitigations" doc:"What buys time before or beside a rollback."`
+	Rollbacks   []RollbackView    `json:"rollbacks"`
+	Suspects    []changes.Suspect `json:"suspects" doc:"What changed before impact, in the order in which it deserves a look. It claims no cause."`
+	Excluded    []changes.Suspect `json:"excluded" doc:"Changes that are no suspects, and why."`
+	Unchanged   []string          `json:"unchanged" doc:"What did not change, and what nobody would tell of."`
+	Artifacts   []changes.Running `json:"artifacts" doc:"The versions that ran when impact began."`
+	Actions     []ActionView      `json:"actions" doc:"Rollbacks and mitigations that were asked for or done, in that order."`
+	Updates     []UpdateView      `json:"updates" doc:"What was told to those who wait for news."`
+	Postmortem  PostmortemView    `json:"postmortem"`
+	Timeline    []TimelineEntry   `json:"timeline"`
+	SeenAt      *time.Time        `json:"seen_at,omitempty" doc:"The tick that saw what is said of now; missing before the first one, and when the incident is over."`
 
 	Calling      bool       `json:"calling" doc:"Somebody is being called and nobody has acknowledged."`
 	NotDelivered bool       `json:"not_delivered" doc:"Somebody is being called, an attempt has failed, and no receiver has accepted a page of the round."`
@@ -175,6 +181,11 @@ type TriageView struct {
 	AnswerText string     `json:"answer_text,omitempty"`
 	AnsweredBy string     `json:"answered_by,omitempty"`
 	AnsweredAt *time.Time `json:"answered_at,omitempty"`
+
+	Found      string          `json:"found,omitempty" doc:"The evidence, in words."`
+	FoundError string          `json:"found_error,omitempty" doc:"Why there is none."`
+	FoundAt    *time.Time      `json:"found_at,omitempty"`
+	Values     json.RawMessage `json:"values,omitempty" doc:"The evidence, as its kind has it."`
 }
 
 // MitigationView is what buys time before or beside a rollback.
@@ -184,11 +195,21 @@ type MitigationView struct {
 	Do    string `json:"do"`
 }
 
-// RollbackView is a step of the rollback stack, in the order to try.
+// RollbackView is a step of the rollback stack, in the order to try: first what changed before impact.
 type RollbackView struct {
 	Artifact string `json:"artifact"`
 	Name     string `json:"name"`
-	Do       string `json:"do" doc:"As the runbook has it; the versions are left to the person who does it."`
+	Runbook  string `json:"runbook,omitempty" doc:"Of a finding that joined; missing: the incident's own."`
+	Do       string `json:"do" doc:"As the runbook has it, with the versions filled in where they are known."`
+	From     string `json:"from,omitempty" doc:"The version that runs, as far as is known."`
+	To       string `json:"to,omitempty" doc:"The version to go back to."`
+	Changed  string `json:"changed,omitempty" doc:"Why it stands in front: its artifact changed before impact. Missing: no change of it is on record."`
+	Approval string `json:"approval" enum:"owner,none,two_person"`
+	Runs     bool   `json:"runs" doc:"The daemon can run it; else a person does it and says so."`
+	Action   string `json:"action,omitempty" doc:"Id of its last action."`
+	State    string `json:"state,omitempty" enum:"requested,started,done,effective,failed" doc:"Of its last action."`
+	Effect   string `json:"effect,omitempty" doc:"What its last action did, in one sentence."`
+	Next     bool   `json:"next,omitempty" doc:"To be tried next."`
 }
 
 // PostmortemView is what the postmortem will ask.
@@ -236,6 +257,7 @@ func LiveView(r *Record, events []Event, externalURL string, now time.Time, live
 	v.URL = strings.TrimSuffix(externalURL, "/") + "/incidents/" + v.Ref()
 	v.see(r, live)
 	v.people(r)
+	v.changed(r)
 	v.steps(r)
 	v.Headline = headline(r, live, v, now)
 	for _, e := range events {
@@ -289,17 +311,68 @@ func (v *View) people(r *Record) {
 	}
 }
 
+// changed fills in what changed before impact, and what did not.
+func (v *View) changed(r *Record) {
+	ranked := r.ranking()
+	if ranked == nil {
+		if unknown := r.unreported(); unknown != "" && r.Class == Real {
+			v.Unchanged = []string{"unknown: nothing reports " + unknown}
+		}
+		return
+	}
+	v.Suspects, v.Excluded, v.Artifacts = ranked.Ranking.Suspects, ranked.Ranking.Excluded, ranked.Running
+	v.Unchanged = ranked.Ranking.Statements()
+}
+
+// unreported names the artifacts of the rollback stack, of which nothing is on record.
+func (r *Record) unreported() string {
+	var all []string
+	for _, step := range r.order() {
+		if !slices.Contains(all, step.Artifact) {
+			all = append(all, step.Artifact)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 // steps fills in what people can do, of every finding.
 func (v *View) steps(r *Record) {
 	for i := range r.Findings {
 		book := r.Findings[i].runbook()
 		for _, m := range book.Mitigate {
-			v.Mitigations = append(v.Mitigations, MitigationView{Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v)})
-		}
-		for _, step := range book.Rollback {
-			v.Rollbacks = append(v.Rollbacks, RollbackView{Artifact: step.Artifact, Name: step.Name, Do: instruction(step.Do, v)})
+			v.Mitigations = append(v.Mitigations, MitigationView{Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v, "", "")})
 		}
 	}
+	v.plan(r)
+}
+
+// plan fills in the rollback stack in the order to try.
+func (v *View) plan(r *Record) {
+	next := ""
+	if r.Open() {
+		next = r.next()
+	}
+	for _, step := range r.Plan() {
+		view := RollbackView{
+			Artifact: step.Artifact, Name: step.Step.Name, From: step.From, To: step.To,
+			Do:       instruction(step.Do, v, step.To, step.From),
+			Approval: cmp.Or(step.Approval, "owner"), Runs: step.Action != nil, Next: step.Name() == next,
+		}
+		if step.Runbook != r.Findings[0].Name {
+			view.Runbook = step.Runbook
+		}
+		if step.Suspect != nil {
+			view.Changed = step.Suspect.Reason
+		}
+		if a := r.lastOf(step.Name()); a != nil {
+			view.Action, view.State = a.ID, a.state()
+			if a.Effect != nil {
+				view.Effect = a.Effect.inWords(r)
+			}
+		}
+		v.Rollbacks = append(v.Rollbacks, view)
+	}
+
 }
 
 // known is nil for a time that has not come.
@@ -409,6 +482,9 @@ func triageViews(r *Record) []TriageView {
 			if answered, ok := r.Triage[n]; ok {
 				view.Answer, view.AnswerText = answered.Answer, answered.Text
 				view.AnsweredBy, view.AnsweredAt = answered.By, known(answered.At)
+			}
+			if found, ok := r.Evidence[n]; ok {
+				view.Found, view.FoundError, view.FoundAt, view.Values = found.Text, found.Error, known(found.At), found.Values
 			}
 			views = append(views, view)
 		}

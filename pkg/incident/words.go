@@ -321,11 +321,62 @@ func actionInWords(r *Record, e Event) string {
 	case ActionFailed:
 		return b.inWords(r.actionTitle(b.Action))
 	case EffectMeasured:
-		return "effect of " + r.actionTitle(b.Action) + ": " + b.Effect.Verdict
+		said := "effect of " + r.actionTitle(b.Action) + ": " + b.Effect.inWords(r)
+		if b.Next != "" {
+			said += "; next: " + b.Next
+		}
+		return said
+	case SuspectsRanked:
+		return b.inWords()
 	case Mitigated:
 		return "mitigated: " + b.Title
 	}
 	return ""
+}
+
+// inWords says what an action did, in numbers and a verdict: refusal rate 19% → 8%, needed below 6%: helped, not enough.
+func (e *Effect) inWords(r *Record) string {
+	var said []string
+	for _, m := range e.Metrics {
+		if m.Before == nil || m.After == nil {
+			said = append(said, r.titleOf(m.Signal)+" can't be seen")
+			continue
+		}
+		said = append(said, fmt.Sprintf("%s %s → %s, needed %s", r.titleOf(m.Signal), triggers.FormatValue(m.Unit, m.Before.V),
+			triggers.FormatValue(m.Unit, m.After.V), strings.TrimPrefix(m.Target, m.Signal+" ")))
+	}
+	if len(said) == 0 {
+		return lowerFirst(e.Verdict)
+	}
+	return strings.Join(said, "; ") + ": " + lowerFirst(e.Verdict)
+}
+
+// titleOf is what people call a signal.
+func (r *Record) titleOf(signal string) string {
+	for i := range r.Findings {
+		if s := r.Findings[i].Snapshot; s != nil && s.Signals[signal] != nil {
+			return lowerFirst(cmp.Or(s.Signals[signal].Title, signal))
+		}
+	}
+	return signal
+}
+
+// shownSuspects is how many suspects the timeline names.
+const shownSuspects = 3
+
+func (b SuspectsRanked) inWords() string {
+	var said []string
+	for i := range b.Ranking.Suspects[:min(shownSuspects, len(b.Ranking.Suspects))] {
+		s := &b.Ranking.Suspects[i]
+		said = append(said, fmt.Sprintf("%d. %s %s (%s)", s.Rank, s.Change.Artifact, strings.TrimSpace(versions(s.Change.From, s.Change.To)), s.Reason))
+	}
+	if more := len(b.Ranking.Suspects) - len(said); more > 0 {
+		said = append(said, fmt.Sprintf("%d more", more))
+	}
+	if len(said) == 0 {
+		said = []string{"no change before impact is on record"}
+	}
+	return "changes before impact: " + strings.Join(append(said, b.Ranking.Statements()...), "; ")
 }
 
 func (b ActionFailed) inWords(title string) string {

@@ -5,7 +5,9 @@ package store
 const (
 	takeLead = `UPDATE leases SET holder=?1, epoch=epoch+1, taken_at=?2 WHERE id=1 RETURNING epoch`
 
-	touchLead = `UPDATE leases SET taken_at=taken_at WHERE id=1`
+	// A store with one process has a lease that never expires, so nobody reads when. It must become another: SQLite
+	// leaves out a write of what stands there already, and a full disk would look well.
+	touchLead = `UPDATE leases SET expires_at=expires_at+1 WHERE id=1`
 
 	// The fences. They are writes, so that the row's lock decides races, and run before anything else. Whoever leads
 	// names holder and epoch; people's writes need no lead, the version of the record protects them.

@@ -107,6 +107,21 @@ func TestADiskThatGoesOnGivingErrorsIsTold(t *testing.T) {
 	}
 }
 
+func TestWhetherItCanBeWrittenIsFoundOutByAWrite(t *testing.T) {
+	s := newStore(t)
+	for range 2 { // the second would write what the first has written
+		if err := s.Writable(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	limitFiles(t, 1, func() { err = s.Writable(t.Context()) })
+	mustBeTrouble(t, err, Unreliable, "disk gives errors")
+	if err := s.Writable(t.Context()); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+}
+
 func TestALockOfAnotherProgramIsWaitedFor(t *testing.T) {
 	s := newStore(t)
 	if _, err := s.writer.conn.ExecContext(t.Context(), "PRAGMA busy_timeout=1"); err != nil {

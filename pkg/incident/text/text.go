@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
@@ -24,6 +25,7 @@ func Incident(view incident.View, now time.Time) string {
 	p.head(view)
 	p.segments(view)
 	p.recovery(view)
+	p.changed(view)
 	p.checklist(view.Triage)
 	p.mitigations(view.Mitigations)
 	p.rollbacks(view.Rollbacks)
@@ -296,6 +298,38 @@ func Band(band incident.BandView) string {
 	return band.Target + ": " + stands
 }
 
+// changed tells what changed before impact, and what did not.
+func (p *page) changed(view incident.View) {
+	if len(view.Suspects)+len(view.Unchanged) == 0 {
+		return
+	}
+	p.section("Changed before impact")
+	for _, s := range view.Suspects {
+		p.paragraph(fmt.Sprintf("  %2d  ", s.Rank), Suspect(s))
+	}
+	if len(view.Suspects) == 0 {
+		p.paragraph("   -  ", "nothing that is on record")
+	}
+	for _, said := range view.Unchanged {
+		p.paragraph("   -  ", said)
+	}
+}
+
+// Suspect gives a change before impact, and why it stands where it stands. It claims no cause.
+func Suspect(s changes.Suspect) string {
+	said := s.Change.Artifact
+	switch {
+	case s.Change.From != "" && s.Change.To != "":
+		said += " " + s.Change.From + " → " + s.Change.To
+	case s.Change.To != "":
+		said += " → " + s.Change.To
+	}
+	if s.Change.By != "" {
+		said += " by " + s.Change.By
+	}
+	return said + ": " + s.Reason
+}
+
 func (p *page) checklist(items []incident.TriageView) {
 	if len(items) == 0 {
 		return
@@ -303,6 +337,12 @@ func (p *page) checklist(items []incident.TriageView) {
 	p.section("Checklist")
 	for _, item := range items {
 		p.paragraph(fmt.Sprintf("  %2d  ", item.N), Check(item))
+		switch {
+		case item.FoundError != "":
+			p.paragraph("      ", "no evidence: "+item.FoundError)
+		case item.FoundAt != nil:
+			p.paragraph("      ", fmt.Sprintf("%s: %s", incident.Clock(*item.FoundAt, p.now), item.Found))
+		}
 		if item.AnsweredAt != nil {
 			said := strings.Trim(item.Answer+", "+item.AnswerText, ", ")
 			p.paragraph("      ", fmt.Sprintf("→ %s (%s, %s)", said, item.AnsweredBy, incident.Clock(*item.AnsweredAt, p.now)))
@@ -385,7 +425,7 @@ func (p *page) rollbacks(steps []incident.RollbackView) {
 	}
 }
 
-// Rollback gives a step by its own name and, where that is another one, its artifact, and how it is done.
+// Rollback gives a step by its own name and, where that is another one, its artifact, how it is done, and what came of it.
 func Rollback(step incident.RollbackView) string {
 	name := step.Name
 	switch name {
@@ -394,7 +434,17 @@ func Rollback(step incident.RollbackView) string {
 	default:
 		name += " (" + step.Artifact + ")"
 	}
-	return name + ": " + strings.TrimSpace(step.Do)
+	if step.From != "" && step.To != "" {
+		name += " " + step.From + " → " + step.To
+	}
+	said := name + ": " + strings.TrimSpace(step.Do)
+	if step.State != "" {
+		said += " [" + strings.TrimSuffix(step.State+": "+step.Effect, ": ") + "]"
+	}
+	if step.Next {
+		said += " [next]"
+	}
+	return said
 }
 
 func (p *page) timeline(entries []incident.TimelineEntry) {
@@ -427,6 +477,9 @@ func (p *page) next(view incident.View) {
 	if Open(view) && view.Class != incident.Self {
 		if len(view.Triage) > 0 {
 			p.command(Command(view, "triage"), " N ANSWER", "answer an item of the checklist")
+		}
+		if len(view.Rollbacks) > 0 {
+			p.command(Command(view, "rollback"), " STEP", "run a step, or say that you did it")
 		}
 		p.command(Command(view, "mitigated"), " TEXT…", "say what you did that should help")
 		p.command(Command(view, "update"), " TEXT…", "tell those who wait for news")

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/incident/text"
 	"github.com/irdaemon/irdaemon/pkg/web/webtest"
@@ -100,6 +101,14 @@ func lived() incident.View {
 		{Title: "retrieval index", To: "kb-2025-02-08", State: "failed", Why: "refused", Cause: "403", FailedAt: ptr(webtest.At("14:12:10"))},
 	}
 	view.Recovery = append(view.Recovery, incident.BandView{Band: "key", Runbook: "slow-answers", Target: "p95_latency below 4s", State: "held", Text: "2.1s"})
+	view.Suspects = []changes.Suspect{{Rank: 1, Reason: "29 min before impact; was prompt-v6",
+		Change: changes.Change{Artifact: "prompt", From: "prompt-v6", To: "prompt-v7", By: "bob", At: webtest.At("13:30:00")}}}
+	view.Unchanged = []string{"no code deploy, no weights deploy in 24 h", "unknown: nothing reports router_policy"}
+	view.Triage[0].Found, view.Triage[0].FoundAt = "paid English 19% of 2,140 (before impact 4%)", ptr(webtest.At("14:10:03"))
+	view.Triage[1].FoundError, view.Triage[1].FoundAt = "no answer in time", ptr(webtest.At("14:10:10"))
+	view.Rollbacks[0].From, view.Rollbacks[0].To, view.Rollbacks[0].State = "prompt-v7", "prompt-v6", "effective"
+	view.Rollbacks[0].Effect = "refusal rate 19% → 8%, needed below 6%: helped, not enough"
+	view.Rollbacks[0].Next, view.Rollbacks[1].Next = false, true
 	view.PinnedUntil, view.NextUpdateAt, view.Overdue = ptr(webtest.At("14:40:00")), ptr(webtest.At("14:49:00")), true
 	view.Silenced = []string{"raised"}
 	return view
@@ -171,6 +180,8 @@ func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
 	view.Timeline[0].Text, view.Timeline[1].Actor, view.Called[0] = evil, evil, evil
 	view.Blind, view.Unknown = true, []string{evil}
 	view.Actions[0].Title, view.Actions[0].From, view.Actions[1].Cause, view.Triage[1].AnswerText = evil, evil, evil, evil
+	view.Suspects[0].Change.Artifact, view.Suspects[0].Change.By, view.Suspects[0].Reason, view.Unchanged[0] = evil, evil, evil, evil
+	view.Triage[0].Found, view.Triage[1].FoundError, view.Rollbacks[0].Effect, view.Rollbacks[0].To = evil, evil, evil, evil
 	view.Findings[1].Title, view.Silenced[0], view.Recovery[3].Runbook = evil, evil, evil
 	view.Dismissal = &incident.DismissalView{By: evil, Reason: evil, Text: evil}
 	for name, shown := range map[string]string{
