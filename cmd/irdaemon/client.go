@@ -41,6 +41,7 @@ func commandsOf(settings *clientSettings) []*cobra.Command {
 		incidentsCommand(settings),
 		ackCommand(settings), unackCommand(settings), triageCommand(settings), noteCommand(settings), updateCommand(settings),
 		mitigatedCommand(settings), severityCommand(settings), dismissCommand(settings), reopenCommand(settings),
+		rollbackCommand(settings), approveCommand(settings), changeCommand(settings), changesCommand(settings),
 		silenceCommand(settings), receiversCommand(settings), drillCommand(settings), backupCommand(settings),
 	}
 	for _, command := range commands {
@@ -56,7 +57,8 @@ type clientSettings struct {
 	output string
 	by     string // of commands that write
 	credentials
-	now func() time.Time
+	now      func() time.Time
+	terminal func() bool // whether a person can be asked; nil: where standard input is a terminal
 }
 
 func (s *clientSettings) addFlags(command *cobra.Command) {

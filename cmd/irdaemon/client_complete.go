@@ -103,6 +103,28 @@ func (s *clientSettings) completeTriage(command *cobra.Command, args []string, _
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeRollback completes rollback ID STEP.
+func (s *clientSettings) completeRollback(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return s.offer(command, openIncident), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		return s.offer(command, stepsOf(args[0])), cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeApprove completes approve ID ACTION.
+func (s *clientSettings) completeApprove(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return s.offer(command, openIncident), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		return s.offer(command, actionsOf(args[0])), cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeGroup completes --group of a command whose first argument is a runbook.
 func (s *clientSettings) completeGroup(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) == 0 {
@@ -175,6 +197,46 @@ func answersTo(ref, n string) candidates {
 			}
 		}
 		return nil, nil
+	}
+}
+
+// stepsOf offers the steps of a rollback stack, by their artifacts where these tell them apart.
+func stepsOf(ref string) candidates {
+	return func(ctx context.Context, api *client.Client) ([]candidate, error) {
+		view, err := api.Show(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		of := map[string]int{}
+		for _, step := range view.Rollbacks {
+			of[step.Artifact]++
+		}
+		var found []candidate
+		for _, step := range view.Rollbacks {
+			word := step.Name
+			if of[step.Artifact] == 1 {
+				word = step.Artifact
+			}
+			found = append(found, candidate{word, step.Do})
+		}
+		return found, nil
+	}
+}
+
+// actionsOf offers the actions that were asked for and not done.
+func actionsOf(ref string) candidates {
+	return func(ctx context.Context, api *client.Client) ([]candidate, error) {
+		view, err := api.Show(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		var found []candidate
+		for _, a := range view.Actions {
+			if a.State == "requested" {
+				found = append(found, candidate{a.ID, a.Title})
+			}
+		}
+		return found, nil
 	}
 }
 

@@ -28,6 +28,9 @@ func TestWhatAShellIsOffered(t *testing.T) {
 	if got := irdaemon(t, address, "", "silence", "add", "slow-answers", "--for", "2h", "--reason", "load test", "--by", "alice"); got.err != nil {
 		t.Fatal(got.err)
 	}
+	if got := irdaemon(t, address, "", "rollback", "43", "prompt", "--yes", "--by", "alice"); got.err != nil {
+		t.Fatal(got.err)
+	}
 	const refusals, slow = "42\tsev2 triggered: The safety layer refuses good users", "43\tsev1 verifying: Answers are slow"
 	const costs = "41\tsev3 resolved: Token spend runs away from its usual hour of the day and of the…"
 	runbooks := []string{"good-users-refused\tThe safety layer refuses good users", "slow-answers\tAnswers are slow"}
@@ -54,6 +57,16 @@ func TestWhatAShellIsOffered(t *testing.T) {
 		{"groups of a runbook", []string{"silence", "add", "slow-answers", "--group", ""}, []string{"service=search", "tier=free", "tier=paid"}},
 		{"silences to end", []string{"silence", "end", ""}, []string{"silence1\tslow-answers: load test"}},
 		{"receivers to test", []string{"receivers", "test", ""}, []string{"chat\tslack", "pager\tpagerduty"}},
+		{"open incidents to roll back in", []string{"rollback", ""}, []string{slow, refusals}},
+		{"steps of a rollback stack", []string{"rollback", "42", ""}, []string{
+			"prompt\tSet the live prompt label back to the version before the last change, and tell…",
+			"retrieval_index\tPoint the alias kb-live at the index before."}},
+		{"nothing beside a step", []string{"rollback", "42", "prompt", ""}, nil},
+		{"open incidents to approve in", []string{"approve", ""}, []string{slow, refusals}},
+		{"actions to approve", []string{"approve", "43", ""}, []string{"1\tsupport prompt"}},
+		{"none to approve", []string{"approve", "42", ""}, nil},
+		{"artifacts", []string{"change", ""}, []string{"code", "prompt", "weights", "retrieval_index", "router_policy", "thresholds"}},
+		{"how far to look back", []string{"changes", "--since", ""}, []string{"1h", "24h", "7d"}},
 		{"runbooks to drill", []string{"drill", ""}, runbooks},
 		{"runbooks to list by", []string{"incidents", "--runbook", ""}, runbooks},
 		{"states", []string{"incidents", "--state", ""}, listStates},

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/incident/text"
 	"github.com/irdaemon/irdaemon/pkg/web"
@@ -33,6 +34,10 @@ func filled(v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		filled(v.Elem())
 	case reflect.Slice:
+		if v.Type() == reflect.TypeFor[json.RawMessage]() {
+			v.SetBytes([]byte(`{"evil": "\u001b[2J\u202e"}`))
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		filled(v.Index(0))
 	case reflect.Map:
@@ -86,6 +91,8 @@ var everyCommand = [][]string{
 	{"dismiss", "42", "--reason", "duplicate", "--of", "41"}, {"reopen", "42", "--reason", "x"},
 	{"silence"}, {"silence", "add", "x", "--for", "1h", "--reason", "x"}, {"silence", "end", "x"},
 	{"receivers"}, {"receivers", "test", "x"}, {"drill", "x"},
+	{"rollback", "42", "x", "--yes"}, {"rollback", "42", "--mitigate", "x", "--yes"}, {"rollback", "42", "x", "--by-hand"},
+	{"approve", "42", "--yes"}, {"change", "x", "--to", "x"}, {"changes"},
 }
 
 func TestNothingThatADaemonAnswersSteersTheTerminal(t *testing.T) {
@@ -100,6 +107,10 @@ func TestNothingThatADaemonAnswersSteersTheTerminal(t *testing.T) {
 		"a list":                      answering(t, 200, "application/json", evilJSON(t, func(l *web.IncidentList) { l.Incidents[0].Group = nil })),
 		"silences":                    answering(t, 200, "application/json", evilJSON[web.SilenceList](t, nil)),
 		"a silence":                   answering(t, 200, "application/json", evilJSON[web.SilenceStatus](t, nil)),
+		"what would be sent":          answering(t, 200, "application/json", evilJSON(t, func(p *web.Prepared) { p.Warnings = []string{evil, evil} })),
+		"a request without end":       answering(t, 200, "application/json", `{"title":"x","request":"`+strings.Repeat(`a\u001b`, 20_000)+`"}`),
+		"changes":                     answering(t, 200, "application/json", evilJSON(t, func(l *web.ChangeList) { l.Next = "" })),
+		"a change":                    answering(t, 200, "application/json", evilJSON[changes.Change](t, nil)),
 		"receivers":                   answering(t, 200, "application/json", evilJSON(t, func(l *web.ReceiverList) { l.Next = "" })),
 		"a test":                      answering(t, 200, "application/json", evilJSON[web.ReceiverTest](t, nil)),
 		"a test that was not taken":   answering(t, 200, "application/json", undelivered),

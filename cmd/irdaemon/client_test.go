@@ -37,7 +37,7 @@ func serveAPI(t *testing.T) (address string, desk *webtest.Desk) {
 	desk = webtest.NewDesk(clientNow, webtest.Blind(), webtest.Refusals(), webtest.Costs())
 	server := httptest.NewServer(web.New(web.Config{
 		Desk: desk, Silences: desk, Receivers: &webtest.Receivers{}, Drill: desk.Drill, Overview: loaded{}, Now: clientNow,
-		Registry: prometheus.NewRegistry(), Log: zap.NewNop(),
+		Planner: &webtest.Planner{}, Changes: webtest.NewChanges(clientNow), Registry: prometheus.NewRegistry(), Log: zap.NewNop(),
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, desk
@@ -78,14 +78,25 @@ func (r ran) code() int {
 // irdaemon calls a command as the shell would, against the daemon at address.
 func irdaemon(t *testing.T, address, in string, args ...string) ran {
 	t.Helper()
+	return irdaemonWith(t, &clientSettings{now: clientNow}, address, in, args...)
+}
+
+// irdaemonWith is irdaemon with settings of its own.
+func irdaemonWith(t *testing.T, settings *clientSettings, address, in string, args ...string) ran {
+	t.Helper()
+	return irdaemonReading(t, settings, address, strings.NewReader(in), args...)
+}
+
+// irdaemonReading is irdaemonWith another standard input.
+func irdaemonReading(t *testing.T, settings *clientSettings, address string, in io.Reader, args ...string) ran {
+	t.Helper()
 	t.Setenv(urlVariable, address)
-	settings := &clientSettings{now: clientNow}
 	root := &cobra.Command{Use: "irdaemon", SilenceErrors: true, SilenceUsage: true}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUsage("%w", err) })
 	root.AddGroup(onCallGroup())
 	root.AddCommand(commandsOf(settings)...)
 	var out, stderr bytes.Buffer
-	root.SetIn(strings.NewReader(in))
+	root.SetIn(in)
 	root.SetOut(&out)
 	root.SetErr(&stderr)
 	root.SetArgs(args)
@@ -150,6 +161,14 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{"receivers_test", "", []string{"receivers", "test", "pager", "--by", "alice"}},
 		{"drill", "", []string{"drill", "good-users-refused", "--by", "alice"}},
 		{"drill_severity", "", []string{"drill", "slow-answers", "--group", "tier=free", "--severity", "sev4", "--by", "alice"}},
+		{"rollback_yes", "", []string{"rollback", "42", "prompt", "--yes", "--by", "alice"}},
+		{"rollback_to", "", []string{"rollback", "42", "prompt", "--to", "prompt-v7", "--yes", "--by", "alice"}},
+		{"rollback_mitigate", "", []string{"rollback", "42", "--mitigate", "Route paid traffic to the approved fallback model", "--yes", "--by", "alice"}},
+		{"rollback_by_hand", "", []string{"rollback", "42", "retrieval_index", "--to", "kb-1", "--by-hand", "--at", "14:10", "--by", "alice"}},
+		{"change", "", []string{"change", "prompt", "--service", "support-bot", "--from", "prompt-v6", "--to", "prompt-v7", "--at", "13:30", "--by", "alice"}},
+		{"change_note", "", []string{"change", "code", "--note", "redis got another eviction policy", "--by", "ci"}},
+		{"changes_none", "", []string{"changes", "--since", "7d"}},
+		{"changes_json", "", []string{"changes", "-o", "json"}},
 		{"note_json", "two\nlines\n", []string{"note", "41", "-", "--by", "alice", "-o", "json"}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
@@ -192,7 +211,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"another program listens", other.URL, []string{"incidents"}, 1, "what answers at " + other.URL + " is not irdaemon's API: 404 Not Found, text/plain"},
 		{"the URL is none", "127.0.0.1:9847", []string{"incidents"}, 2, "--url or IRDAEMON_URL: "},
 		{"the URL has another scheme", "ftp://x", []string{"incidents"}, 2, "http://127.0.0.1:9847"},
-		{"an unknown incident", address, []string{"incidents", "show", "99"}, 1, `there is no incident "99"; possible: an id or a number, such as 42, GET /api/v1/incidents lists them`},
+		{"an unknown incident", address, []string{"incidents", "show", "99"}, 1, "there is no incident \"99\"; possible: an id or a number, such as 42, `irdaemon incidents` lists them"},
 		{"an incident that is over", address, []string{"ack", "41", "--by", "alice"}, 1, "#41 is resolved since 2026-11-02 22:30 UTC; possible: notes are still taken"},
 		{"what is no incident", address, []string{"incidents", "show", "../runbooks"}, 2, `"../runbooks" is not an incident`},
 		{"an answer to no item", address, []string{"triage", "42", "one", "yes", "--by", "alice"}, 2, `"one" is not an item's number`},
@@ -223,6 +242,26 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"a test page that was not delivered", address, []string{"receivers", "test", "chat", "--by", "alice"}, 1, "chat did not take the test page: 401 Unauthorized"},
 		{"a drill of no runbook", address, []string{"drill", "good-user-refused", "--by", "alice"}, 1, "good-users-refused"},
 		{"a drill of no severity", address, []string{"drill", "slow-answers", "--severity", "1", "--by", "alice"}, 2, `--severity "1" is not known`},
+		{"a rollback where nobody can be asked", address, []string{"rollback", "42", "prompt", "--by", "alice"}, 2, "standard input is no terminal, on which this could be asked; --yes"},
+		{"a rollback of nothing", address, []string{"rollback", "42", "--yes", "--by", "alice"}, 2, "either a step of the rollback stack or --mitigate TITLE"},
+		{"a rollback of both", address, []string{"rollback", "42", "prompt", "--mitigate", "x", "--yes", "--by", "alice"}, 2, "either a step"},
+		{"a mitigation to a version", address, []string{"rollback", "42", "--mitigate", "x", "--to", "v1", "--yes", "--by", "alice"}, 2, "a mitigation has none"},
+		{"a rollback at a time", address, []string{"rollback", "42", "prompt", "--at", "14:10", "--yes", "--by", "alice"}, 2, "it goes with --by-hand"},
+		{"a rollback by hand, sent", address, []string{"rollback", "42", "prompt", "--by-hand", "--yes", "--by", "alice"}, 2, "with --by-hand nothing is sent"},
+		{"a rollback by hand at no time", address, []string{"rollback", "42", "prompt", "--by-hand", "--at", "25:00", "--by", "alice"}, 2, `--at "25:00" is not a time`},
+		{"a misspelt step", address, []string{"rollback", "42", "promt", "--yes", "--by", "alice"}, 1, `the rollback stack has no step "promt"; possible: `},
+		{"a step that only people do", address, []string{"rollback", "42", "retrieval_index", "--yes", "--by", "alice"}, 1, `the runbook has no action for retrieval_index: do it as irdaemon incidents show 42 says, then: irdaemon rollback 42 "retrieval_index" --by-hand`},
+		{"a mitigation that there is not", address, []string{"rollback", "42", "--mitigate", "Pray", "--yes", "--by", "alice"}, 1, `no mitigation "Pray"`},
+		{"a rollback of what is no incident", address, []string{"rollback", "../x", "prompt", "--yes"}, 2, "is not an incident"},
+		{"an approval of nothing", address, []string{"approve", "42", "--yes", "--by", "alice"}, 1, "nothing waits for approval on #42"},
+		{"an approval of what there is not", address, []string{"approve", "42", "7", "--yes", "--by", "alice"}, 1, "#42 has no action 7"},
+		{"an approval where nobody can be asked", address, []string{"approve", "42", "--by", "alice"}, 2, "--yes does it without"},
+		{"a change to nothing", address, []string{"change", "prompt", "--by", "alice"}, 2, "--to is missing"},
+		{"a change of what is no name", address, []string{"change", "a/b", "--to", "x", "--by", "alice"}, 1, `body.artifact: "a/b" is not a name; letters, digits`},
+		{"a change at no time", address, []string{"change", "prompt", "--to", "x", "--at", "yesterday", "--by", "alice"}, 2, `--at "yesterday" is not a time`},
+		{"a change with a link that is none", address, []string{"change", "prompt", "--to", "x", "--link", "javascript:alert(1)", "--by", "alice"}, 1, "body.url: "},
+		{"a change of nothing", address, []string{"change", "--to", "x"}, 2, "one artifact"},
+		{"changes since a word", address, []string{"changes", "--since", "ever"}, 2, `--since "ever" is no time to look back to; 24h`},
 		{"no incident", address, []string{"incidents", "show"}, 2, "one incident: an id or a number"},
 		{"two incidents", address, []string{"unack", "41", "42"}, 2, "one incident: an id or a number"},
 		{"an incident without show", address, []string{"incidents", "42"}, 2, "list or show ID"},

@@ -103,7 +103,7 @@ func mitigatedText(view incident.View, now time.Time) string {
 	if len(view.Actions) > 0 {
 		last := view.Actions[len(view.Actions)-1]
 		if done := last.DoneAt; done != nil {
-			told += sentence("done %s: %s", text.When(done, now), last.Title)
+			told += sentence("done %s: %s", text.When(done, now), last.Title+suffix(": ", versionsOf(last.From, last.To, "")))
 		}
 	}
 	return told

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/irdaemon/irdaemon/pkg/access"
+	"github.com/irdaemon/irdaemon/pkg/action"
 	"github.com/irdaemon/irdaemon/pkg/config"
 	"github.com/irdaemon/irdaemon/pkg/document"
 	"github.com/irdaemon/irdaemon/pkg/evaluator"
@@ -42,6 +43,8 @@ type daemon struct {
 	evaluator *evaluator.Evaluator
 	notifier  *notify.Notifier
 	watchdog  *watchdog.Watchdog
+	gathering *gathering
+	executor  *action.Executor
 	listener  net.Listener
 	links     *access.Links
 	began     time.Time
@@ -92,8 +95,8 @@ func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
 		Source: d.source, Desk: d.desk,
 		Grid:        triggers.Grid{Interval: settings.Interval, Phase: settings.Phase},
 		QueryOffset: settings.QueryOffset, Queries: settings.Limits.Queries, ImpactReach: options.ImpactReach,
-		BlindAfter: settings.BlindAfter,
-		Now:        time.Now, Log: d.log, Registry: d.registry,
+		BlindAfter: settings.BlindAfter, Detect: detected(&settings), Changes: d.desk, ChangeLog: d.store.Changes,
+		Now: time.Now, Log: d.log, Registry: d.registry,
 	})
 	d.evaluator.SetRunbooks(options.Config.Runbooks)
 	if err := d.sign(ctx); err != nil {
@@ -105,6 +108,8 @@ func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
 		Metrics: notify.NewMetrics(d.registry, d.store.Depth, time.Now), Log: d.log, Now: time.Now,
 	})
 	d.watchdog = d.newWatchdog()
+	d.gathering = d.newGathering()
+	d.executor = d.newExecutor()
 	d.listener, err = net.Listen("tcp", settings.Web.Listen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on web.listen %s: %w", settings.Web.Listen, err), d.store.Close())
@@ -121,6 +126,8 @@ func (d *daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.tidy(ctx) })
 	group.Go(func() error { return d.probe(ctx) })
 	group.Go(func() error { return d.watchdog.Run(ctx) })
+	group.Go(func() error { return d.gathering.run(ctx) })
+	group.Go(func() error { return d.executor.Run(ctx) })
 	group.Go(func() error { return web.Serve(ctx, d.listener, d.handler(ctx.Done()), d.accessInForce, d.log) })
 	return errors.Join(group.Wait(), d.store.Close())
 }
@@ -178,6 +185,7 @@ func (d *daemon) handler(stopping <-chan struct{}) http.Handler {
 		Access: d.accessInForce, Links: d.links, Silences: d.desk, Receivers: receiverDesk{d}, Drill: d.drill,
 		Backup: &web.Backup{Folder: filepath.Dir(settings.Store.Path), Copy: d.store.Backup},
 		Feed:   d.store, Stopping: stopping,
+		Changes: d.desk, Planner: planner{d.executor},
 	}
 	if d.options.Reload != nil {
 		c.Reload = func(context.Context) ([]string, error) { return d.reload() }
@@ -239,6 +247,8 @@ func (d *daemon) happened(r *incident.Record, events []incident.Event) {
 	d.notifier.Wake()
 	d.metrics.happened(r, events)
 	d.station(r, events)
+	d.gathering.happened(r, events)
+	d.executor.Happened(r, events)
 	if d.options.OnEvents != nil {
 		d.options.OnEvents(r, events)
 	}
@@ -300,6 +310,7 @@ func policyOf(s *config.Settings) incident.Policy {
 		Severities:  map[severity]incident.SeverityPolicy{},
 		Roles:       map[string]incident.Role{},
 		Owner:       s.Owner, Carries: map[string]incident.Carries{}, Actions: s.Actions,
+		Changes: incident.ChangePolicy{Since: s.Changes.Since, SinceOf: s.Changes.ByArtifact},
 	}
 	for _, q := range s.Quiet {
 		p.Quiet = append(p.Quiet, incident.Quiet{Runbooks: q.Runbooks, UpTo: q.UpTo, Contains: q.Contains})

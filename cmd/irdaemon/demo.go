@@ -24,9 +24,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/irdaemon/irdaemon/internal/demo"
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/config"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/source/embedded"
+	"github.com/irdaemon/irdaemon/pkg/triggers"
 	"github.com/irdaemon/irdaemon/pkg/web/client"
 )
 
@@ -112,6 +114,7 @@ func playDemo(person context.Context, options demoOptions) error {
 	group.Go(func() error { return s.source.Run(ctx) })
 	group.Go(func() error { return s.daemon.run(ctx) })
 	group.Go(func() error { return s.scenario.Tell(ctx, s.clock, s.tell) })
+	group.Go(func() error { return s.report(ctx) })
 	if options.responder == "auto" {
 		group.Go(func() error { return s.respond(ctx) })
 	}
@@ -278,7 +281,7 @@ func (s *stage) happened(r *incident.Record, events []incident.Event) {
 	}
 }
 
-// respond acknowledges, as the scripted person does.
+// respond does what the scripted person does.
 func (s *stage) respond(ctx context.Context) error {
 	var id string
 	select {
@@ -286,15 +289,60 @@ func (s *stage) respond(ctx context.Context) error {
 		return nil
 	case id = <-s.opened:
 	}
-	if err := s.clock.Wait(ctx, s.scenario.Responder.At); err != nil {
-		return nil
-	}
-	api, err := client.New(s.daemon.options.Config.Settings.Web.ExternalURL, &http.Client{Timeout: 10 * time.Second})
+	api, err := s.client()
 	if err != nil {
 		return err
 	}
-	if _, err := api.Acknowledge(ctx, id, s.scenario.Responder.Name); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("acknowledge as %s: %w", s.scenario.Responder.Name, err)
+	for _, act := range s.scenario.Responder.Acts {
+		if err := s.clock.Wait(ctx, act.At); err != nil {
+			return nil
+		}
+		if err := s.act(ctx, api, id, act); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%s at %s: %w", s.scenario.Responder.Name, act.At.Format(time.TimeOnly), err)
+		}
+	}
+	return nil
+}
+
+func (s *stage) client() (*client.Client, error) {
+	return client.New(s.daemon.options.Config.Settings.Web.ExternalURL, &http.Client{Timeout: 10 * time.Second})
+}
+
+// act does one thing over the API, as a person's command would.
+func (s *stage) act(ctx context.Context, api *client.Client, id string, act demo.Act) error {
+	by := s.scenario.Responder.Name
+	var err error
+	switch {
+	case act.Acknowledge:
+		_, err = api.Acknowledge(ctx, id, by)
+	case act.Update != "":
+		next := ""
+		if !act.Next.IsZero() {
+			next = triggers.FormatDuration(time.Until(s.clock.Real(act.Next)).Round(time.Millisecond))
+		}
+		_, err = api.Update(ctx, id, by, incident.Internal, act.Update, next)
+	case act.RolledBack != "":
+		_, err = api.RollBack(ctx, id, client.Rollback{By: by, Step: act.RolledBack, ByHand: true})
+	}
+	return err
+}
+
+// report tells the daemon of the changes that a deploy pipeline would.
+func (s *stage) report(ctx context.Context) error {
+	api, err := s.client()
+	if err != nil {
+		return err
+	}
+	for _, r := range s.scenario.Reports {
+		if err := s.clock.Wait(ctx, r.At); err != nil {
+			return nil
+		}
+		_, err := api.Report(ctx, changes.Change{
+			Artifact: r.Artifact, Service: s.scenario.Service, From: r.From, To: r.To, At: s.clock.Real(r.At).UTC(), By: "deploy pipeline",
+		})
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("report the change of %s: %w", r.Artifact, err)
+		}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/irdaemon/irdaemon/pkg/config"
 	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/replay"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/source"
@@ -92,6 +93,8 @@ func runReplay(ctx context.Context, f *replayFlags, now time.Time, messages io.W
 		return nil, wrongUsage("--retries %d is not allowed; 0 or more", f.retries)
 	}
 	r := replay.Config{Queries: c.Settings.Limits.Queries, BlindAfter: c.Settings.BlindAfter, Attempts: f.retries + 1}
+	r.Detect = detected(&c.Settings)
+	r.Changes = incident.ChangePolicy{Since: c.Settings.Changes.Since, SinceOf: c.Settings.Changes.ByArtifact}
 	r.Pages = func(s runbook.Severity) bool { return c.Settings.Severities[s].Page }
 	if r.Grid, err = f.grid(&c.Settings); err != nil {
 		return nil, err

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/watchdog"
 )
@@ -14,8 +16,7 @@ const (
 	tellAfter   = time.Minute      // of what is stuck
 	pollLate    = 30 * time.Second // the outbox is read every second
 	writeWithin = 5 * time.Second
-
-	unheardNamed = 5 // of the incidents that nobody hears
+	unheardFor  = 30 * time.Second
 )
 
 // newWatchdog says what the daemon must be able to do. What is vital stops the heartbeat at once.
@@ -28,7 +29,7 @@ func (d *daemon) newWatchdog() *watchdog.Watchdog {
 			{Kind: incident.TroubleStore, Look: d.unwritable, After: 30 * time.Second, Vital: true},
 			{Kind: incident.TroublePaging, Look: d.pagingStuck, After: tellAfter, Vital: true},
 			{Kind: incident.TroubleUndelivered, Look: d.undeliveredPages, Vital: true}, // after pageLate
-			{Kind: incident.TroubleUnheard, Look: d.callUnheard, Vital: true},
+			{Kind: incident.TroubleUnheard, Look: d.callUnheard, After: unheardFor, Vital: true},
 			{Kind: incident.TroubleSettings, Look: d.settingsRefused, After: tellAfter},
 		},
 		Desk: d.desk, Caller: d.notifier, Instance: settings.Instance, Now: time.Now, Log: d.log, Registry: d.registry,
@@ -39,24 +40,50 @@ func (d *daemon) newWatchdog() *watchdog.Watchdog {
 	return watchdog.New(c)
 }
 
-// blind says which signals are not answered.
+// blind says which signals are not answered, and of the first one why.
 func (d *daemon) blind(context.Context) string {
 	status := d.evaluator.Status()
-	if status.Tick.IsZero() {
+	if status.Tick.IsZero() && status.Awaited == nil {
 		return "" // that is being stuck
 	}
-	return strings.Join(status.Blind(), "; ")
+	var unseen []string
+	var first evaluator.SignalStatus
+	for _, signal := range status.Signals {
+		if signal.Error == "" {
+			continue
+		}
+		unseen = append(unseen, signal.Name)
+		if first.Name == "" || signal.Failing.Before(first.Failing) {
+			first = signal
+		}
+	}
+	if len(unseen) == 0 {
+		return strings.Join(status.Blind(), "; ")
+	}
+	return fmt.Sprintf("%s can't be seen since %s: %s", some(unseen), first.Failing.UTC().Format("15:04:05 UTC"), first.Error)
 }
 
-// stuck says that no tick was decided when it was due.
-func (d *daemon) stuck(context.Context) string {
-	settings := &d.options.Config.Settings
-	since := d.evaluator.Status().Tick
-	if since.IsZero() {
-		since = d.began
+// some names a few of what may be many.
+func some(all []string) string {
+	const named = 5
+	if others := len(all) - named; others > 0 {
+		all = append(slices.Clone(all[:named]), count(others, "other"))
 	}
-	if late := time.Since(since); late > 3*settings.Interval+settings.QueryOffset {
-		return fmt.Sprintf("no tick has been decided since %s; one is due every %s", since.UTC().Format("15:04:05 UTC"), settings.Interval)
+	return strings.Join(all, ", ")
+}
+
+// stuck says that no tick was decided when it was due. Before the first one there is no heartbeat either: a daemon that
+// crashes at every start must not calm anybody.
+func (d *daemon) stuck(context.Context) string {
+	settings, status := &d.options.Config.Settings, d.evaluator.Status()
+	switch {
+	case status.Awaited != nil:
+		return "" // that is being blind
+	case status.Tick.IsZero():
+		return "no tick has been decided since the start, at " + d.began.UTC().Format("15:04:05 UTC")
+	}
+	if late := time.Since(status.Tick); late > 3*settings.Interval+settings.QueryOffset {
+		return fmt.Sprintf("no tick has been decided since %s; one is due every %s", status.Tick.UTC().Format("15:04:05 UTC"), settings.Interval)
 	}
 	return ""
 }
@@ -88,7 +115,7 @@ func (d *daemon) pagingStuck(context.Context) string {
 // undeliveredPages says that a page has been waiting for its receiver.
 func (d *daemon) undeliveredPages(context.Context) string { return strings.Join(d.undelivered(), "; ") }
 
-// callUnheard names the incidents that call and that nobody hears: no role in their whole ladder has a receiver.
+// callUnheard names the incidents that call and that nobody hears.
 func (d *daemon) callUnheard(ctx context.Context) string {
 	open, err := d.desk.Open(ctx)
 	if err != nil {
@@ -96,17 +123,14 @@ func (d *daemon) callUnheard(ctx context.Context) string {
 	}
 	var unheard []string
 	for _, r := range open {
-		if r.Class != incident.Self && r.Round != nil && r.Round.Calling && len(r.Round.Receivers) == 0 {
+		if r.Unheard() {
 			unheard = append(unheard, fmt.Sprintf("#%d (%s)", r.Number, r.Findings[0].Name))
 		}
 	}
-	switch n := len(unheard); {
-	case n == 0:
+	if len(unheard) == 0 {
 		return ""
-	case n > unheardNamed:
-		unheard = append(unheard[:unheardNamed], count(n-unheardNamed, "other"))
 	}
-	return "nobody is called for " + strings.Join(unheard, ", ") + ": no role in the whole ladder has a receiver"
+	return "nobody hears the call of " + some(unheard) + ": no receiver of the whole ladder takes the page"
 }
 
 // settingsRefused says that the files in force are not those that are there.

@@ -24,9 +24,17 @@ func (d *daemon) station(r *incident.Record, events []incident.Event) {
 	}
 }
 
+// nameOf is how the log calls an incident: #42, or the id of what has no number.
+func nameOf(r *incident.Record) string {
+	if r.Number > 0 {
+		return fmt.Sprintf("#%d", r.Number)
+	}
+	return r.ID
+}
+
 func (d *daemon) stationFields(r *incident.Record, e incident.Event) []zap.Field {
 	fields := []zap.Field{
-		zap.String("incident", fmt.Sprintf("#%d", r.Number)), zap.String("runbook", r.Findings[0].Name),
+		zap.String("incident", nameOf(r)), zap.String("runbook", r.Findings[0].Name),
 		zap.String("severity", string(r.Severity)), zap.Time("at", e.At),
 	}
 	if group := r.Findings[0].Group; !group.IsEmpty() {

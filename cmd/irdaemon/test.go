@@ -108,6 +108,7 @@ func loadTested(settings string, loose []string) (*unittest.Set, *document.Repor
 		return nil, report
 	}
 	set := &unittest.Set{Runbooks: c.Runbooks, Policy: policyOf(&c.Settings), MaxSeries: c.Settings.Limits.Segments}
+	set.Detect = detected(&c.Settings)
 	if settings == "" {
 		// Loose files come without roles: each owner is reached by a receiver of the same name.
 		for _, s := range c.Runbooks {

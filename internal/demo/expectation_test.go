@@ -52,8 +52,8 @@ func TestCheckNamesEveryDifference(t *testing.T) {
 			events[6].Event = "relapsed"
 			return events
 		}, []string{
-			"resolved: expected at 14:49:30, but it never happened",
-			"relapsed at 14:49:30: should not have happened",
+			"resolved: expected at 14:51:00, but it never happened",
+			"relapsed at 14:51:00: should not have happened",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

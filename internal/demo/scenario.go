@@ -27,6 +27,7 @@ type Scenario struct {
 
 	Lines     []Line    // what the bot and its operator do, in order, for people to read
 	Responder Responder // who takes the incident when nobody sits at the keyboard
+	Reports   []Report  // what a pipeline reports of changes
 
 	Expected Expectation
 	Files    fs.FS // irdaemon.yaml and the files that it names, at story scale
@@ -88,10 +89,25 @@ type Line struct {
 	Text string
 }
 
-// Responder is the person who acknowledges by script.
+// Responder is the person who answers by script.
 type Responder struct {
 	Name string
-	At   time.Time
+	Acts []Act // in order of time
+}
+
+// Act is one thing that the responder does. One of its ways is set.
+type Act struct {
+	At          time.Time
+	Acknowledge bool
+	Update      string    // the text of an update
+	Next        time.Time // when the next one is due; zero: as the runbook has it
+	RolledBack  string    // the artifact that was rolled back by hand, and takes effect now
+}
+
+// Report is a change that a deploy pipeline reports.
+type Report struct {
+	At                 time.Time
+	Artifact, From, To string
 }
 
 // scenarios are the stories that ship. The first is the default.

@@ -54,7 +54,8 @@ func play(bot *Bot) map[string]time.Time {
 
 		_, opened = times["opened"]
 		mark("trigger_cleared", t, opened && since(&clearSince, t, !refusing && !escalating) >= window)
-		held := opened && atMost(refused, 0.06) && atLeast(deflected, 0.38) && atMost(unsafe, 0.001)
+		floor := storyTime(14, 31, 0).Add(lookBack) // of the second rollback, as far as the bands look back
+		held := opened && !t.Before(floor) && atMost(refused, 0.06) && atLeast(deflected, 0.38) && atMost(unsafe, 0.001)
 		_, cleared := times["trigger_cleared"]
 		mark("resolved", t, since(&holdSince, t, held) >= hold && cleared)
 		mark("hold_started", t, held)
@@ -71,9 +72,9 @@ func TestTheExpectedTimelineFollowsFromTheNumbers(t *testing.T) {
 		"below the trigger":      storyTime(14, 31, 15),
 		"opened":                 storyTime(14, 10, 0),
 		"breach_joined":          storyTime(14, 11, 45),
-		"hold_started":           storyTime(14, 34, 30),
+		"hold_started":           storyTime(14, 36, 0),
 		"trigger_cleared":        storyTime(14, 41, 15),
-		"resolved":               storyTime(14, 49, 30),
+		"resolved":               storyTime(14, 51, 0),
 	} {
 		if got := times[name]; !got.Equal(want) {
 			t.Errorf("%s: %s, want %s", name, clockTime(got), clockTime(want))

@@ -34,6 +34,17 @@ func Describe(clock Clock, r *incident.Record, e incident.Event, manual bool) st
 		return "no verified recovery within the runbook's timeout"
 	case incident.Acknowledged:
 		return e.Actor + " has it; nobody else is called"
+	case incident.SuspectsRanked:
+		var all []string
+		for _, s := range body.Ranking.Suspects {
+			before := clock.Story(r.ImpactStartedAt).Sub(clock.Story(s.Change.At)).Round(time.Minute)
+			all = append(all, fmt.Sprintf("%d. %s %s → %s, %s before impact", s.Rank, s.Change.Artifact, s.Change.From, s.Change.To, triggers.FormatDuration(before)))
+		}
+		return "what changed before impact: " + strings.Join(all, "; ")
+	case incident.UpdatePosted:
+		return fmt.Sprintf("%s tells: %s (next update %s)", e.Actor, body.Text, story(body.NextUpdateAt))
+	case incident.UpdateOverdue:
+		return "an update was due " + story(body.Due) + " and nobody posted it"
 	case incident.HoldStarted:
 		hold := clock.Story(e.At.Add(r.HoldFor())).Sub(clock.Story(e.At))
 		return fmt.Sprintf("key, safety and business are in band, and must stay so for %s", triggers.FormatDuration(hold))

@@ -38,20 +38,24 @@ func WorkedExample() Scenario {
 		},
 		Versions:  workedExampleVersions(),
 		Lines:     workedExampleLines(),
-		Responder: Responder{Name: "alice", At: storyTime(14, 12, 24)},
+		Responder: workedExampleResponder(),
+		Reports: []Report{
+			{storyTime(13, 30, 0), "prompt", "prompt-v6", "prompt-v7"},
+			{storyTime(13, 40, 0), "retrieval_index", "kb-2025-02-01", "kb-2025-02-15"},
+		},
 		Expected: Expectation{
 			Events: []Expected{
 				{Event: "opened", At: storyTime(14, 10, 0), Severity: "sev2"},
 				{Event: "paged", At: storyTime(14, 10, 0)},
 				{Event: "breach_joined", At: storyTime(14, 11, 45)},
 				{Event: "acknowledged", At: storyTime(14, 12, 24)},
-				{Event: "hold_started", At: storyTime(14, 34, 30)},
+				{Event: "hold_started", At: storyTime(14, 36, 0)},
 				{Event: "trigger_cleared", At: storyTime(14, 41, 15)},
-				{Event: "resolved", At: storyTime(14, 49, 30)},
+				{Event: "resolved", At: storyTime(14, 51, 0)},
 			},
 			Never: []string{
-				"dismissed", "finding_joined", "hold_broken", "page_failed", "relapsed", "reopened",
-				"severity_raised", "unacknowledged", "unverified", "went_blind",
+				"action_failed", "dismissed", "finding_joined", "hold_broken", "page_failed", "relapsed", "reopened",
+				"severity_raised", "unacknowledged", "unverified", "update_overdue", "went_blind",
 			},
 			Tolerance: 30 * time.Second,
 		},
@@ -77,6 +81,18 @@ func workedExampleRates(refused, deflected float64) Rates {
 		OutputTokens:  220,
 		Latency:       Latency{0.2, 0.62, 0.94, 0.99, 0.995, 0.998, 0.999, 0.9994, 0.9998, 0.9999, 0.99999, 1}, // p95 1.2 s
 	}
+}
+
+// workedExampleResponder takes the incident, tells those who wait, and does by hand what the runbook says. What she does
+// counts from when it takes effect on all traffic.
+func workedExampleResponder() Responder {
+	return Responder{Name: "alice", Acts: []Act{
+		{At: storyTime(14, 12, 24), Acknowledge: true},
+		{At: storyTime(14, 19, 0), Update: "The bot refuses some good questions. The prompt of 13:30 is being rolled back."},
+		{At: storyTime(14, 21, 0), RolledBack: "prompt"},
+		{At: storyTime(14, 31, 0), RolledBack: "retrieval_index"},
+		{At: storyTime(14, 39, 0), Update: "Prompt and index are rolled back; refusals are back to normal, we keep watching.", Next: storyTime(15, 15, 0)},
+	}}
 }
 
 func workedExampleVersions() []Version {

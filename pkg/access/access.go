@@ -267,11 +267,17 @@ func plain(address netip.Addr) netip.Addr { return address.Unmap().WithZone("") 
 // maxName is the most characters of a name.
 const maxName = 100
 
+// daemon is the author of what the daemon itself decides.
+const daemon = "irdaemon"
+
 // IsName tells whether a text can be the name of somebody: what can be seen, without spaces around it, at most 100
 // characters. It goes into the record, messages and terminals.
 func IsName(text string) bool {
 	if text == "" || strings.TrimSpace(text) != text || !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxName {
 		return false
+	}
+	if strings.EqualFold(text, daemon) {
+		return false // nobody writes in the daemon's own name
 	}
 	return strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }

@@ -133,6 +133,11 @@ func TestSuspectsAreRankedAndTheOthersExcludedWithTheirReason(t *testing.T) {
 				in.Running = []changes.Running{{Service: "bot", Artifact: "prompt", Version: "v6", Share: 1}}
 			},
 			`1 prompt v7 (within 60m): 29 min before impact; was v6; not seen running when impact began: v6 was`},
+		{"what another service ran says nothing", []string{"13:30 prompt v6 v7 bot"}, nil,
+			func(in *changes.SuspectInput) {
+				in.Running = []changes.Running{{Service: "search", Artifact: "prompt", Version: "v6", Share: 1}}
+			},
+			`1 prompt v7 (within 60m): 29 min before impact; was v6`},
 		{"some time while nobody could look", nil, []string{"13:55 prompt v6 v7 bot without=13:40", "14:05 code a b bot without=13:50", "14:05 weights a b bot without=13:59:15"}, nil,
 			`1 prompt v7 (within 15m): 4 min to 19 min before impact: nobody could look from 13:40 UTC to 13:55 UTC; was v6
 2 code b (within 15m): 0 s to 9 min before impact: nobody could look from 13:50 UTC to 14:05 UTC; was a
@@ -151,6 +156,28 @@ func TestSuspectsAreRankedAndTheOthersExcludedWithTheirReason(t *testing.T) {
 			`1 prompt v7 (within 60m): 29 min before impact; was v6`},
 		{"the last look without it a second before impact", nil, []string{"14:00 prompt v6 v7 bot without=13:59:14"}, nil,
 			`1 prompt v7 (within 15m): at most 1 s before impact; was v6`},
+		{"forward, back, forward and told again", []string{"13:00 prompt v6 v7 bot", "13:10 prompt v7 v6 bot", "13:20 prompt v6 v7 bot", "13:50 prompt v6 v7 bot"}, nil, nil,
+			`1 prompt v7 (within 60m): 39 min before impact; back to v7 from v6; v7 followed 9 min before impact
+- prompt v7 (same version): v7 was set again: it was there since 13:20 UTC
+- prompt v6 (rolled back): rolled back to v7 39 min before impact
+- prompt v7 (rolled back): rolled back to v6 49 min before impact`},
+		{"what was there before is what the change before that set", []string{"10:00 prompt v5 v6 bot", "11:00 prompt v6 v7 bot", "13:50 prompt — v8 bot"}, nil,
+			func(in *changes.SuspectInput) { in.Since = time.Hour },
+			`1 prompt v8 (within 15m): 9 min before impact; was v7
+- prompt v7 (older): 2 h 59 min before impact; only the last 1 h are looked at
+- prompt v6 (older): 3 h 59 min before impact; only the last 1 h are looked at`},
+		{"a step that answers another service has no say in the order of our own", []string{"13:50 retrieval_index a b bot", "13:50 prompt v6 v7 bot"}, nil,
+			func(in *changes.SuspectInput) {
+				in.Order = []changes.Step{{Artifact: "retrieval_index", Service: "search"}, {Artifact: "prompt"}, {Artifact: "retrieval_index"}}
+			},
+			`1 prompt v7 (within 15m): 9 min before impact; was v6
+2 retrieval_index b (within 15m): 9 min before impact; was a`},
+		{"our own step has no say in the order of another service", []string{"13:50 retrieval_index a b search", "13:50 prompt v6 v7 bot"}, nil,
+			func(in *changes.SuspectInput) {
+				in.Order = []changes.Step{{Artifact: "retrieval_index"}, {Artifact: "prompt"}, {Artifact: "retrieval_index", Service: "search"}}
+			},
+			`1 prompt v7 (within 15m): 9 min before impact; was v6
+2 retrieval_index b (within 15m): 9 min before impact; was a`},
 		{"without versions", []string{"13:30 thresholds — — bot"}, nil, nil,
 			`1 thresholds  (within 60m): 29 min before impact`},
 	} {
@@ -191,6 +218,10 @@ func TestThoseWithTheVersionAgainstThoseWithout(t *testing.T) {
 2 prompt v7 (within 6h): 4 h 59 min before impact; was v6; Refusal rate 20% with it (8 of 40), 15% without (6 of 40): too few to tell them apart`},
 		{"clumped events count less", func() changes.Exposure { e := exposure("v7", 30, 300, 15, 300); e.Dispersion = 4; return e }(),
 			`2 prompt v7 (within 6h): 4 h 59 min before impact; was v6; Refusal rate 10% with it (30 of 300), 5% without (15 of 300): too few to tell them apart`},
+		{"half of what is bad may be the version's: nothing is said", exposure("v7", 40, 200, 34, 200),
+			`2 prompt v7 (within 6h): 4 h 59 min before impact; was v6; Refusal rate 20% with it (40 of 200), 17% without (34 of 200): too few to tell them apart`},
+		{"a hundred events in clumps of four are too few", func() changes.Exposure { e := exposure("v7", 90, 100, 5, 100); e.Dispersion = 4; return e }(),
+			`2 prompt v7 (within 6h): 4 h 59 min before impact; was v6; Refusal rate 90% with it (90 of 100), 5% without (5 of 100): too few to tell them apart`},
 		{"of good events fewer are worse", func() changes.Exposure { e := exposure("v7", 250, 1000, 420, 1000); e.Better = true; return e }(),
 			`1 prompt v7 (exposure): 4 h 59 min before impact; was v6; Refusal rate 25% with it (250 of 1000), 42% without (420 of 1000): a difference of -17.0 points, -21.0 to -12.9`},
 		{"a version that everybody has contrasts with nothing", exposure("v7", 190, 1000, 0, 0),
@@ -230,6 +261,9 @@ func TestWhatDidNotChangeIsSaidAndWhatNobodyReportsIsUnknown(t *testing.T) {
 			"unknown: nothing reports prompt"},
 		{"what changed after impact did not change before it", []changes.Known{{"prompt", "bot"}, {"retrieval_index", "bot"}}, []string{"14:10 prompt v6 v7 bot", "13:30 retrieval_index a b bot"}, nil,
 			"no prompt change in 24 h"},
+		{"what changed longer ago did not change since", []changes.Known{{"prompt", "bot"}, {"retrieval_index", "bot"}}, []string{"10:00 prompt v6 v7 bot", "13:30 retrieval_index a b bot"},
+			func(in *changes.SuspectInput) { in.Since = 2 * time.Hour },
+			"no prompt change in 2 h"},
 		{"what changed and was rolled back did change", []changes.Known{{"prompt", "bot"}, {"retrieval_index", "bot"}}, []string{"13:00 prompt v6 v7 bot", "13:30 prompt v7 v6 bot"}, nil,
 			"no retrieval_index change in 24 h"},
 	} {

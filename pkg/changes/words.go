@@ -67,7 +67,7 @@ func (in *SuspectInput) spread(c *Change) string {
 		switch {
 		case r.Share <= 0 || r.Share >= 1:
 			return ""
-		case c.Canary() || r.Share < 0.5:
+		case r.Share < 0.5:
 			return "canary: on " + percent(r.Share) + " when impact began"
 		}
 		return "on " + percent(r.Share) + " when impact began"

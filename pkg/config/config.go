@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/alertmanager/timeinterval"
 	promconfig "github.com/prometheus/common/config"
 
+	"github.com/irdaemon/irdaemon/pkg/action"
 	"github.com/irdaemon/irdaemon/pkg/document"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -38,7 +39,7 @@ type Settings struct {
 	Severities  map[runbook.Severity]Severity
 	Roles       map[string]Role
 	Changes     Changes
-	Connectors  map[string]Connector
+	Connectors  action.Connectors
 	Actions     string // dry_run, enabled, off
 	Receivers   map[string]Receiver
 	Updates     Updates
@@ -116,13 +117,6 @@ type Changes struct {
 // Detect is an info metric that shows an artifact's versions.
 type Detect struct {
 	Query, Artifact, Version, Service string
-}
-
-// Connector is what actions may reach.
-type Connector struct {
-	URL             string
-	BearerTokenFile string
-	Allow           []string
 }
 
 // Receiver is one way to reach somebody: exactly one of its kinds is set.

@@ -66,6 +66,7 @@ const (
 	isSignals
 	isRunbook
 	isTest
+	isRecipe
 	isTokens
 	isWebConfig
 	kinds
@@ -84,6 +85,8 @@ func kindOf(v document.Value) kind {
 		return isRunbook
 	case slices.Contains(keys, "tests"):
 		return isTest
+	case slices.Contains(keys, "in_settings") || slices.Contains(keys, "in_runbook"):
+		return isRecipe
 	case v.Get("signals").IsMap():
 		return isSignals
 	}
@@ -106,7 +109,8 @@ func kindOf(v document.Value) kind {
 }
 
 // sortOut tells what a file is, or what each file of a folder and of the folders below is. A test is left to the
-// command that runs it. What is nothing of ours is an error when named, and a warning inside a folder.
+// command that runs it. A recipe, parts of settings and of a runbook to be copied from, is checked where it was copied
+// to: its files and addresses are examples. What is nothing of ours is an error when named, and a warning inside a folder.
 func sortOut(path string, report *document.Report) (found [kinds][]string) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -135,6 +139,9 @@ func sortOut(path string, report *document.Report) (found [kinds][]string) {
 			} else {
 				v.Error(what, allowed)
 			}
+		}
+		if kind == isRecipe && !info.IsDir() {
+			v.Warn("a recipe: not checked by itself", "copy in_settings into the settings and in_runbook into a runbook, and check those")
 		}
 		found[kind] = append(found[kind], name)
 	}

@@ -45,7 +45,7 @@ type scope struct {
 	unreadable  bool // a file of signals could not be read, so a signal that is missing may stand in it
 	unreadBooks bool // the same of a runbook
 	quieted     []document.Value
-	owners      []document.Value // of the runbooks
+	documents   []document.Value // of the runbooks
 }
 
 func newScope(report *document.Report) *scope {
@@ -163,7 +163,7 @@ func (s *scope) addRunbook(v document.Value) {
 		}
 	}
 	s.runbooks = append(s.runbooks, r)
-	s.owners = append(s.owners, v.Get("owner"))
+	s.documents = append(s.documents, v)
 	s.unreadBooks = s.unreadBooks || r.Name == ""
 }
 
@@ -181,7 +181,8 @@ func (s *scope) check() {
 			s.report.Warn(r.Place, "no file of signals was given: signals and units are not checked", "irdaemon check SETTINGS, or the files of the signals too")
 		}
 		r.Check(known)
-		s.config.Settings.warnUnreached(r.Owner, s.owners[i])
+		s.checkActions(r, s.documents[i])
+		s.config.Settings.warnUnreached(r.Owner, s.documents[i].Get("owner"))
 		s.config.Runbooks = append(s.config.Runbooks, runbook.NewSnapshot(r, s.config.Signals))
 	}
 	slices.SortFunc(s.config.Runbooks, func(a, b *runbook.Snapshot) int { return cmp.Compare(a.Runbook.Name, b.Runbook.Name) })

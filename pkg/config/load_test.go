@@ -142,7 +142,7 @@ func TestTheExamplesOfTheLanguageLoad(t *testing.T) {
 	if len(c.Runbooks) != 3 {
 		t.Fatalf("%d runbooks", len(c.Runbooks))
 	}
-	if later := report.Err(document.Later); later == nil || strings.Count(later.Error(), "\n") != 0 || !strings.Contains(later.Error(), "changes.detect") {
-		t.Errorf("of all settings, changes.detect alone is for a later release: %v", later)
+	if later := report.Err(document.Later); later != nil {
+		t.Errorf("nothing in it is for a later release: %v", later)
 	}
 }

@@ -19,6 +19,9 @@ func NeedsRestart(before, after *Settings) []string {
 		{"web.listen", before.Web.Listen, after.Web.Listen},
 		{"web.external_url", before.Web.ExternalURL, after.Web.ExternalURL},
 		{"web.config_file", before.Web.tlsFile(), after.Web.tlsFile()},
+		{"changes.detect", before.Changes.Detect, after.Changes.Detect},
+		{"heartbeat", before.Heartbeat, after.Heartbeat},
+		{"blind_after", before.BlindAfter, after.BlindAfter},
 		{"limits.segments", before.Limits.Segments, after.Limits.Segments},
 		{"limits.queries", before.Limits.Queries, after.Limits.Queries},
 	}

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 
+	"github.com/irdaemon/irdaemon/pkg/action"
 	"github.com/irdaemon/irdaemon/pkg/document"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -56,7 +56,7 @@ func defaultSettings() Settings {
 		},
 		Roles:      map[string]Role{},
 		Changes:    Changes{Since: day, ByArtifact: map[string]time.Duration{}},
-		Connectors: map[string]Connector{},
+		Connectors: action.Connectors{},
 		Actions:    ActionsDryRun,
 		Receivers:  map[string]Receiver{},
 		Limits:     Limits{Segments: 10_000, OpenGroups: 50, Pages: 6, PagesIn: 15 * time.Minute, Queries: 8},
@@ -174,10 +174,9 @@ func (s *settingsReader) readSeverities(v document.Value) {
 
 func (s *settingsReader) readChanges(v document.Value) {
 	v.Object(
-		document.Field{Key: "since", Read: unused(s.readSince)},
+		document.Field{Key: "since", Read: s.readSince},
 		document.Field{Key: "detect", Read: func(v document.Value) {
 			v.Items(func(v document.Value) { s.Changes.Detect = append(s.Changes.Detect, readDetect(v)) })
-			later(v, "a later release watches for changes")
 		}},
 	)
 }
@@ -216,37 +215,8 @@ func readDetect(v document.Value) Detect {
 	return d
 }
 
-func (s *settingsReader) readConnectors(v document.Value) {
-	v.Named(func(name string, at document.Place, v document.Value) {
-		c := Connector{}
-		triggers.CheckName(v.Report(), at, name)
-		v.Object(
-			document.Field{Key: "url", Required: true, Missing: "url: the address that actions reach", Read: document.Into(&c.URL, document.Value.Address)},
-			document.Field{Key: "bearer_token_file", Read: s.secret(&c.BearerTokenFile)},
-			document.Field{Key: "allow", Required: true, Missing: "allow: [\"GET /labels/*\"], what may be called", Read: document.Into(&c.Allow, allowList)},
-		)
-		s.Connectors[name] = c
-	})
-}
-
-var allowEntry = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) /\S*$`)
-
-func allowList(v document.Value) ([]string, bool) {
-	all, ok := v.SomeTexts()
-	for _, text := range all {
-		if ok && !allowEntry.MatchString(text) {
-			v.Error("`"+text+"` is no method and path", "such as \"PUT /labels/*\"")
-			return nil, false
-		}
-	}
-	return all, ok
-}
-
 func (s *settingsReader) readActions(v document.Value) {
 	document.Into(&s.Actions, document.Word(ActionsDryRun, ActionsEnabled, ActionsOff))(v)
-	if s.Actions == ActionsEnabled {
-		later(v, "a later release runs actions")
-	}
 }
 
 // readUpdates reads who receives updates. Posted ones are recorded in this release, and sent to nobody.

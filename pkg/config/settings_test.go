@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/action"
 	"github.com/irdaemon/irdaemon/pkg/document"
 )
 
@@ -129,11 +130,14 @@ func TestTheSettingsThatARestartIsNeededFor(t *testing.T) {
 		{"tokens, users and the header take effect at once", func(s *Settings) {
 			s.Web.TokensFile, s.Web.ConfigFile, s.Web.Users, s.Web.UserHeader, s.Web.TrustedProxies = "t", "w", true, "X-User", []string{"10.0.0.0/8"}
 		}, "[]"},
-		{"receivers, quiet times, the heartbeat and what is sent take effect at once", func(s *Settings) {
+		{"receivers, quiet times and what is sent take effect at once", func(s *Settings) {
 			s.Receivers = map[string]Receiver{"am": {Alertmanager: &Alertmanager{}}}
-			s.Quiet, s.Heartbeat = []Quiet{{}}, &Heartbeat{Every: time.Minute}
+			s.Quiet = []Quiet{{}}
 			s.Limits.Pages, s.Limits.PagesIn, s.Limits.OpenGroups = 1, time.Second, 1
 		}, "[]"},
+		{"how the daemon is watched", func(s *Settings) {
+			s.BlindAfter, s.Heartbeat, s.Changes.Detect = time.Second, &Heartbeat{Every: time.Minute}, []Detect{{Query: "up"}}
+		}, "[changes.detect heartbeat blind_after]"},
 		{"what is taken in", func(s *Settings) { s.Limits.Segments, s.Limits.Queries = 1, 1 }, "[limits.segments limits.queries]"},
 	} {
 		after := defaultSettings()
@@ -174,4 +178,26 @@ func selfSigned(t *testing.T) (certificate, key string) {
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})),
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
+}
+
+func TestConnectorsAreReadWhole(t *testing.T) {
+	s, dir := loadSettings(t, `
+roles: {oncall: {page: [hook]}}
+receivers: {hook: {webhook: {url: "http://127.0.0.1:1/"}}}
+actions: enabled
+changes: {detect: [{query: "count by (artifact, version) (info)", artifact: artifact, version: version}]}
+connectors:
+  bearer: {url: "https://prompts.internal/api", bearer_token_file: s, ca_file: s, allow: ["GET /labels/*?at=*", "PUT /any/**"]}
+  login: {url: "http://127.0.0.1:8080", basic_auth: {username: u, password_file: s}, allow: ["GET /"]}
+  header: {url: "https://a.internal", header_files: {api-key: s}, allow: ["GET /"]}
+`, map[string]string{"s": "secret"})
+	file := filepath.Join(dir, "s")
+	want := action.Connectors{
+		"bearer": {Name: "bearer", URL: "https://prompts.internal/api", BearerTokenFile: file, CAFile: file, Allow: []string{"GET /labels/*?at=*", "PUT /any/**"}},
+		"login":  {Name: "login", URL: "http://127.0.0.1:8080", Username: "u", PasswordFile: file, Allow: []string{"GET /"}},
+		"header": {Name: "header", URL: "https://a.internal", HeaderFiles: map[string]string{"api-key": file}, Allow: []string{"GET /"}},
+	}
+	if !reflect.DeepEqual(s.Connectors, want) || s.Actions != ActionsEnabled || len(s.Changes.Detect) != 1 {
+		t.Errorf("%+v", s.Connectors)
+	}
 }

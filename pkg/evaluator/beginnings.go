@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
@@ -23,15 +24,22 @@ type lookback struct {
 	feeds  map[pastWindow]*feed
 	found  map[string]beginning // of what fires at this tick
 	normal map[string]*float64  // likewise: traffic before impact
+
+	exposed map[string][]changes.Exposure // likewise: those who have a changed version against the others
+	carries map[string]bool               // by counting expression and label: whether its series have it
 }
 
 type pastWindow struct {
 	triggers.Expressions
-	span time.Duration
+	span     time.Duration
+	touching bool // points that touch and do not overlap, instead of one at each tick
 }
 
 func (e *Evaluator) newLookback(t time.Time) *lookback {
-	return &lookback{Evaluator: e, t: t, feeds: map[pastWindow]*feed{}, found: map[string]beginning{}, normal: map[string]*float64{}}
+	return &lookback{
+		Evaluator: e, t: t, feeds: map[pastWindow]*feed{}, found: map[string]beginning{}, normal: map[string]*float64{},
+		exposed: map[string][]changes.Exposure{}, carries: map[string]bool{},
+	}
 }
 
 // beginning gives the first point of the run that breaches, and the point after the last one on the normal side
@@ -66,7 +74,7 @@ func (l *lookback) beginning(ctx context.Context, w *watch, b triggers.Breach) b
 
 // feed gives the points of the last span, of the same expressions as another feed's.
 func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *feed {
-	window := pastWindow{like.Expressions, span}
+	window := pastWindow{Expressions: like.Expressions, span: span}
 	f := l.feeds[window]
 	if f == nil {
 		f = newFeed(feedKey{Expressions: like.Expressions, grid: l.config.Grid}, []need{{signal: like.signal, span: span}})

@@ -36,13 +36,13 @@ func TestAnActionTakesEffectOnTraffic(t *testing.T) {
 		restart         bool
 		want            []string
 	}{
-		{"when the version that it was set to has the traffic", "{{ .Previous }}", "v6", traffic("0 00:43:00 1000"), false, []string{"00:43:00 action_effective"}},
-		{"and no earlier after a restart", "{{ .Previous }}", "v6", traffic("0 00:43:00 1000"), true, []string{"00:43:00 action_effective"}},
+		{"when the version that it was set to has the traffic", "{{ .Previous }}", "v6", traffic("0 00:43:00 1000"), false, []string{"00:43:00 action_effective", "00:48:00 effect_measured"}},
+		{"and no earlier after a restart", "{{ .Previous }}", "v6", traffic("0 00:43:00 1000"), true, []string{"00:43:00 action_effective", "00:48:00 effect_measured"}},
 		{"not while a tenth is on the one before", "{{ .Previous }}", "v6", traffic("0 00:43:00 900"), false, []string{"00:50:00 action_failed"}},
 		{"late, it counts all the same", "{{ .Previous }}", "v6", traffic("0 00:55:00 1000"), false, []string{"00:50:00 action_failed", "00:55:00 action_effective"}},
 		{"not where nothing tells the traffic", "{{ .Previous }}", "v6", map[string]metric{"refusals": steps("1 00:20:00 9 01:00:00 1")}, false, []string{"00:50:00 action_failed"}},
 		{"not where nobody said which version it was", "{{ .Previous }}", "", unnamed, false, []string{"00:50:00 action_failed"}},
-		{"in whatever words the runbook has it", "v{{ if .Owner }}6{{ end }}", "", traffic("0 00:43:00 1000"), false, []string{"00:43:00 action_effective"}},
+		{"in whatever words the runbook has it", "v{{ if .Owner }}6{{ end }}", "", traffic("0 00:43:00 1000"), false, []string{"00:43:00 action_effective", "00:48:00 effect_measured"}},
 	} {
 		bubble(t, test.name, func(t *testing.T) {
 			w := newWorld(t, test.metrics, sharing(test.where))

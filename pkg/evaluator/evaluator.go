@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/source"
@@ -35,6 +36,8 @@ type Desk interface {
 	WalkedTo(ctx context.Context) (time.Time, error)
 	// Gap notes on every open incident that the ticks between were not decided at all.
 	Gap(ctx context.Context, from, to time.Time) error
+	// Measuring gives the incidents that have ended before the effect of what was done in them could be read.
+	Measuring(ctx context.Context, t time.Time) ([]*incident.Record, error)
 }
 
 // Config is what an Evaluator works with.
@@ -48,6 +51,11 @@ type Config struct {
 	// as unknown, and how much of the time before a start is looked at to tell since when something has been unknown.
 	BlindAfter  time.Duration
 	ImpactReach time.Duration // how far back the beginning of impact is looked for; default 24 h
+	Detect      []Detect      // info metrics that show which versions run
+	DetectReach time.Duration // how far back they are looked at after a start; default 24 h
+	Changes     Changes       // who keeps the changes that they show; nil: nobody does
+	// ChangeLog gives the changes on record after a time, whoever told of them; nil: only what was detected here is known.
+	ChangeLog func(ctx context.Context, after time.Time) ([]changes.Change, error)
 	// Virtual says that time is played (test, replay): every tick is decided as a live one, however many are advanced
 	// at once, and no tick lies too far back.
 	Virtual  bool
@@ -78,6 +86,13 @@ type Evaluator struct {
 
 	unknownWindows map[string]time.Time // the same for every trigger in force
 
+	detections  []*detection
+	detectSlots chan struct{}                 // bounds the questions for versions
+	recent      map[string]changes.Change     // that were detected, by id
+	unkept      map[string]bool               // those of them that nobody keeps yet
+	unkeptTold  bool                          // that this is so
+	exposed     map[string][]changes.Exposure // of what fired at the last tick
+
 	mu      sync.Mutex // guards what follows
 	inForce []hashed
 	status  Status
@@ -100,6 +115,11 @@ func New(config Config) *Evaluator {
 		holds:   map[string]holding{},
 		unknown: map[string]time.Time{},
 		warned:  map[string]time.Time{},
+
+		detections:  newDetections(&config),
+		detectSlots: make(chan struct{}, detectQueries),
+		recent:      map[string]changes.Change{},
+		unkept:      map[string]bool{},
 	}
 }
 
@@ -208,9 +228,15 @@ func (e *Evaluator) decide(ctx context.Context, t, newest time.Time) error {
 	if err != nil {
 		return fmt.Errorf("load the open incidents: %w", err)
 	}
+	e.askVersions(ctx, t, newest)
 	feeds, err := e.look(ctx, open, t, newest)
 	if err != nil {
 		return err
+	}
+	e.detectChanges(ctx, t)
+	ended, err := e.config.Desk.Measuring(ctx, t)
+	if err != nil {
+		return fmt.Errorf("load the incidents whose effects are due: %w", err)
 	}
 	held := heldBy(open)
 	tick := incident.Tick{
@@ -219,6 +245,7 @@ func (e *Evaluator) decide(ctx context.Context, t, newest time.Time) error {
 		Firings:      e.firings(ctx, held, t),
 		Clear:        e.clear(held),
 	}
+	e.measure(ctx, tick.Observations, open, ended, t)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -317,69 +344,4 @@ func heldBy(open []*incident.Record) map[string]bool {
 		}
 	}
 	return held
-}
-
-// firings gives the triggers in force that fire for a group which no open incident holds.
-func (e *Evaluator) firings(ctx context.Context, held map[string]bool, t time.Time) []incident.Firing {
-	look := e.newLookback(t)
-	var firings []incident.Firing
-	var watches []*watch
-	for _, w := range e.watches {
-		if !w.inForce {
-			continue
-		}
-		for _, g := range w.groups {
-			if g.State == triggers.Fires && !held[incident.FindingKey(w.snapshot.Runbook.Name, g.Group)] {
-				firings = append(firings, look.firing(ctx, w, g))
-				watches = append(watches, w)
-			}
-		}
-	}
-	look.normals(ctx, firings, watches)
-	e.began, e.normals = look.found, look.normal
-	return firings
-}
-
-// clear gives the findings whose trigger in force is clear at this tick. The baselines of those that no open incident
-// holds move again.
-func (e *Evaluator) clear(held map[string]bool) map[string]bool {
-	found := map[string]bool{}
-	for _, w := range e.watches {
-		for _, g := range w.groups {
-			if g.State != triggers.Clear {
-				continue
-			}
-			key := incident.FindingKey(w.snapshot.Runbook.Name, g.Group)
-			if !held[key] {
-				w.trigger.Thaw(g.Group)
-			}
-			if w.inForce {
-				found[key] = true
-			}
-		}
-	}
-	return found
-}
-
-func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) incident.Firing {
-	f := incident.Firing{
-		Snapshot: w.snapshot, Hash: w.hash, Group: g.Group,
-		Service: incident.ServiceOf(&w.snapshot.Runbook, g.Group),
-		Frozen:  g.Frozen,
-		Phase:   l.config.Grid.Phase,
-	}
-	scope := w.scope(g.Group, breachedNow(g), time.Time{})
-	if share, known := w.trigger.BlastRadius(&g, scope.Service, l.t); known {
-		scope.BlastRadius, scope.BlastRadiusKnown = share, true
-		f.BlastRadius = &share
-	}
-	f.Severity, f.Rule, f.RubricUnknown = w.rubric(scope, l.t)
-	for _, b := range g.Breaches {
-		breach, began := w.breach(b, l.t), l.beginning(ctx, w, b)
-		breach.BreachBegan, breach.ImpactBegan = began.breach, began.impact
-		f.Breaches = append(f.Breaches, breach)
-	}
-	began := spanOf(&w.snapshot.Runbook.Trigger, g.Breaches, f.Breaches)
-	f.BreachBegan, f.ImpactStartedAt = began.breach, began.impact
-	return f
 }

@@ -24,7 +24,7 @@ func (e *Evaluator) holdBefore(ctx context.Context, r *incident.Record, t time.T
 	since, before := r.Hold.Since, t.Add(-e.config.Grid.Interval)
 	h := e.holds[r.ID]
 	inHand := h.Since.Equal(since) && h.Through.Equal(before)
-	if inHand && h.whole && !e.refilled(r, t) {
+	if inHand && h.whole && !e.cameLate(r, t) {
 		return h
 	}
 	if !before.After(since) {
@@ -60,9 +60,9 @@ func (e *Evaluator) fold(ctx context.Context, r *incident.Record, since, last ti
 	return p, true
 }
 
-// refilled tells whether points older than t came in with this tick for something that the incident's recovery
+// cameLate tells whether points older than t came in with this tick for something that the incident's recovery
 // depends on.
-func (e *Evaluator) refilled(r *incident.Record, t time.Time) bool {
+func (e *Evaluator) cameLate(r *incident.Record, t time.Time) bool {
 	return e.anyBand(r, func(f *feed) bool { return f.refilled.Equal(t) })
 }
 
@@ -91,14 +91,47 @@ func (e *Evaluator) anyBand(r *incident.Record, is func(*feed) bool) bool {
 	return false
 }
 
+// refilled is histories of a stretch of the past, and the watches of an incident's findings over them.
+type refilled struct {
+	feeds   []*feed
+	watches []*watch
+}
+
+// advance feeds the points up to a tick.
+func (p refilled) advance(t time.Time) {
+	for _, f := range p.feeds {
+		f.advance(t)
+	}
+}
+
 // past refills the recovery bands of an incident over [from, to] into histories of their own, and gives what each
 // tick of that time found of them. ok is false when the source does not answer.
 func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.Time) (tick func(time.Time) []incident.FindingObservation, ok bool) {
-	byKey := map[feedKey][]need{}
 	needs := make([][]need, len(r.Findings))
 	for i := range r.Findings {
 		needs[i] = append(e.bandNeeds(r.Findings[i].Snapshot, r), e.trafficNeeds(r.Findings[i].Snapshot, r)...)
-		for _, n := range needs[i] {
+	}
+	past, ok := e.refill(ctx, r, from, to, needs)
+	if !ok {
+		return nil, false
+	}
+	return func(tick time.Time) []incident.FindingObservation {
+		past.advance(tick)
+		found := make([]incident.FindingObservation, len(r.Findings))
+		for i := range r.Findings {
+			found[i].Bands = past.watches[i].bands(r, &r.Findings[i], tick)
+			found[i].Low = past.watches[i].low(r, i, tick)
+		}
+		return found
+	}, true
+}
+
+// refill asks for what is needed of [from, to], by finding. ok is false when the source does not answer.
+func (e *Evaluator) refill(ctx context.Context, r *incident.Record, from, to time.Time, needs [][]need) (past refilled, ok bool) {
+	byKey := map[feedKey][]need{}
+	for i := range needs {
+		for j := range needs[i] {
+			n := needs[i][j]
 			switch {
 			case n.part == trafficNow:
 				n.span += to.Sub(from)
@@ -115,27 +148,16 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 	for key, needs := range byKey {
 		all[key] = newFeed(key, needs)
 	}
-	watches := make([]*watch, len(r.Findings))
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		watches[i] = newWatch(f.Snapshot, f.Runbook, needs[i], all)
+		past.watches = append(past.watches, newWatch(f.Snapshot, f.Runbook, needs[i], all))
 	}
-	feeds := slices.Collect(maps.Values(all))
-	e.fetch(ctx, feeds, to, to)
-	for _, f := range feeds {
+	past.feeds = slices.Collect(maps.Values(all))
+	e.fetch(ctx, past.feeds, to, to)
+	for _, f := range past.feeds {
 		if f.err != nil && !f.spare {
-			return nil, false
+			return past, false
 		}
 	}
-	return func(tick time.Time) []incident.FindingObservation {
-		for _, f := range feeds {
-			f.advance(tick)
-		}
-		found := make([]incident.FindingObservation, len(r.Findings))
-		for i := range r.Findings {
-			found[i].Bands = watches[i].bands(r, &r.Findings[i], tick)
-			found[i].Low = watches[i].low(r, i, tick)
-		}
-		return found
-	}, true
+	return past, true
 }

@@ -17,6 +17,16 @@ type Status struct {
 	Signals  []SignalStatus
 	Runbooks []RunbookStatus
 	Awaited  *Awaited // nil: nothing is waited for
+	Detect   []DetectStatus
+}
+
+// DetectStatus says how an info metric that shows versions is seen. Where it is not, triggers are judged all the same,
+// and changes are missing among the suspects.
+type DetectStatus struct {
+	Query      string
+	AnsweredAt time.Time // when its query was last answered
+	Failing    time.Time // since when something is wrong with it; zero: nothing is
+	Error      string    // why its query is not answered, or what had to be left out of the answer
 }
 
 // Awaited is a walk through missed ticks that waits for the metric source before it decides them.
@@ -96,7 +106,7 @@ func (s Status) Blind() []string {
 
 // publish puts what tick t saw where others read it.
 func (e *Evaluator) publish(t time.Time) {
-	status := Status{Tick: t, Signals: e.signals()}
+	status := Status{Tick: t, Signals: e.signals(), Detect: e.detectStatus()}
 	windows := map[string]time.Time{}
 	for _, w := range e.watches {
 		if w.inForce {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
@@ -195,6 +196,7 @@ type world struct {
 	registry  *prometheus.Registry
 	logs      *observer.ObservedLogs
 	ticks     []incident.Tick
+	detected  []changes.Change // that were kept
 	faults    faults
 	reworded  bool       // another version wrote the records, in other words
 	ended     chan error // what Run returns
@@ -256,6 +258,14 @@ func (d *recordingDesk) Tick(ctx context.Context, tick incident.Tick) error {
 	return d.Desk.Tick(ctx, tick)
 }
 
+func (d *recordingDesk) Detected(ctx context.Context, found []changes.Change) error {
+	if err := d.world.faults.of("detected"); err != nil {
+		return err
+	}
+	d.world.detected = append(d.world.detected, found...)
+	return d.Desk.Detected(ctx, found)
+}
+
 func (d *recordingDesk) Gap(ctx context.Context, from, to time.Time) error {
 	if err := d.world.faults.of("gap"); err != nil {
 		return err
@@ -284,6 +294,7 @@ func (w *world) start() {
 	w.desk = &recordingDesk{world: w, Desk: incident.NewDesk(incident.Config{Store: w.store, Policy: policy, Now: time.Now, Log: zap.NewNop()})}
 	config := w.config
 	config.Source, config.Desk, config.Now = w.source, w.desk, time.Now
+	config.Changes, config.ChangeLog = w.desk, w.store.Changes
 	config.Log, config.Registry = zap.New(core), w.registry
 	w.evaluator = evaluator.New(config)
 	w.evaluator.SetRunbooks(w.runbooks)
@@ -315,6 +326,7 @@ func policy() incident.Policy {
 		severities[s] = incident.SeverityPolicy{Page: true, AcknowledgeWithin: 15 * time.Minute}
 	}
 	return incident.Policy{
+		Changes:  incident.ChangePolicy{Since: 24 * time.Hour},
 		Instance: "test", ExternalURL: "http://localhost", Interval: step, BlindAfter: 5 * time.Minute, Severities: severities,
 		Roles: map[string]incident.Role{"oncall": {Page: []string{"hook"}}},
 	}

@@ -229,7 +229,7 @@ func (f *Finding) runbook() *runbook.Runbook {
 
 // String names the incident in errors and logs.
 func (r *Record) String() string {
-	if r.Number == 0 {
+	if r.Number <= 0 {
 		return "incident " + r.ID
 	}
 	return fmt.Sprintf("incident #%d", r.Number)

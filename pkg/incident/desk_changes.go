@@ -105,16 +105,35 @@ func (d *Desk) Detected(ctx context.Context, all []changes.Change) error {
 	if len(all) == 0 {
 		return nil
 	}
-	now := d.now()
-	for i := range all {
-		if all[i].RecordedAt.IsZero() {
-			all[i].RecordedAt = now
-		}
+	all, err := d.recorded(ctx, all)
+	if err != nil {
+		return err
 	}
 	if err := d.config.Store.PutChanges(ctx, all); err != nil {
 		return fmt.Errorf("keep what was detected: %w", err)
 	}
 	return d.tell(ctx, all...)
+}
+
+// recorded says when each change came to be known: what a restart finds again was known before.
+func (d *Desk) recorded(ctx context.Context, all []changes.Change) ([]changes.Change, error) {
+	all = slices.Clone(all)
+	oldest := all[0].At
+	for _, c := range all {
+		oldest = earlier(oldest, c.At)
+	}
+	known, err := d.config.Store.Changes(ctx, oldest.Add(-time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("read the changes: %w", err)
+	}
+	now := d.now()
+	for i := range all {
+		all[i].RecordedAt = now
+		if at := slices.IndexFunc(known, func(c changes.Change) bool { return c.ID == all[i].ID }); at >= 0 {
+			all[i].RecordedAt = known[at].RecordedAt
+		}
+	}
+	return all, nil
 }
 
 // tell lets the open incidents know of changes. One that knows them already learns nothing.

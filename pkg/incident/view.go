@@ -427,6 +427,9 @@ func findingViews(r *Record) []FindingView {
 }
 
 func bandViews(r *Record, live *Live) []BandView {
+	if r.Class == Self {
+		return nil // nothing is to recover but the daemon
+	}
 	var views []BandView
 	for n := range r.Findings {
 		seen := live.bands(n)

@@ -94,7 +94,12 @@ func (v *View) GroupWords() string {
 }
 
 // impact is one sentence with the numbers: "Refusal rate 19% now (limit 8%, 37% when it fired)".
-func impact(r *Record, live *Live) string { return worst(r, live, shownSignals) }
+func impact(r *Record, live *Live) string {
+	if r.Class == Self {
+		return r.Rule // what is wrong
+	}
+	return worst(r, live, shownSignals)
+}
 
 // seenBreach is a breach with what the last tick saw of it; nil: that is not known.
 type seenBreach struct {
@@ -213,6 +218,9 @@ func (b Breach) limit() string {
 func inWords(r *Record, e Event) string {
 	switch b := e.Body.(type) {
 	case Opened:
+		if b.Class == Self {
+			return "began: " + b.Rule
+		}
 		return fmt.Sprintf("%s opened: %s, past the limit since %s%s", loud(b.Severity), breaches(r, b.Breaches),
 			Clock(b.BreachBegan, e.At), rule(b.Rule))
 	case FindingJoined:
@@ -231,6 +239,9 @@ func inWords(r *Record, e Event) string {
 	case HoldBroken:
 		return b.inWords(r)
 	case Resolved:
+		if r.Class == Self {
+			return "over"
+		}
 		return "recovery verified; impact ended " + Clock(b.ImpactEndedAt, e.At)
 	case WentBlind:
 		return "can't see " + list(b.Conditions) + " since " + Clock(b.Since, e.At)
@@ -421,7 +432,11 @@ func pagingInWords(e Event) string {
 	case Paged:
 		return b.inWords(e.At)
 	case PageHeld:
-		return fmt.Sprintf("nobody is called for now (%s): silenced until %s", strings.Join(b.Causes, ", "), Clock(b.Until, e.At))
+		until := "in a quiet time of the settings"
+		if !b.Until.IsZero() {
+			until = "silenced until " + Clock(b.Until, e.At)
+		}
+		return fmt.Sprintf("nobody is called for now (%s): %s", strings.Join(b.Causes, ", "), until)
 	case PageDelivered:
 		if b.Digest != "" {
 			return b.Receiver + " accepted the page, in a digest of many"

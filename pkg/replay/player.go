@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
@@ -40,11 +41,13 @@ func newPlayer(config *Config, h *history, runbooks []*runbook.Snapshot) *player
 		byID: map[string]*Incident{}, open: map[string]bool{}, fired: map[string]string{}, reached: first, calm: first,
 	}
 	p.clock.Store(&first)
+	store := incident.NewMemoryStore()
 	p.Desk = incident.NewDesk(incident.Config{
-		Store: incident.NewMemoryStore(), Policy: policy(config, runbooks), Now: p.now, Log: zap.NewNop(), OnEvents: p.happened,
+		Store: store, Policy: policy(config, runbooks), Now: p.now, Log: zap.NewNop(), OnEvents: p.happened,
 	})
 	p.evaluator = evaluator.New(evaluator.Config{
 		Source: h, Desk: p, Grid: config.Grid, Queries: config.Queries, ImpactReach: longestReach, Virtual: true,
+		Detect: config.Detect, DetectReach: config.changesReach(), Changes: p, ChangeLog: store.Changes,
 		Now: p.now, Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
 	})
 	p.evaluator.Begin(first)
@@ -56,7 +59,7 @@ func newPlayer(config *Config, h *history, runbooks []*runbook.Snapshot) *player
 func policy(config *Config, runbooks []*runbook.Snapshot) func() incident.Policy {
 	p := incident.Policy{
 		Instance: "replay", Interval: config.Grid.Interval, BlindAfter: config.BlindAfter,
-		Severities: map[runbook.Severity]incident.SeverityPolicy{}, Roles: map[string]incident.Role{},
+		Severities: map[runbook.Severity]incident.SeverityPolicy{}, Roles: map[string]incident.Role{}, Changes: config.Changes,
 	}
 	for _, s := range runbook.Severities {
 		p.Severities[s] = incident.SeverityPolicy{}
@@ -65,6 +68,16 @@ func policy(config *Config, runbooks []*runbook.Snapshot) func() incident.Policy
 		p.Roles[s.Runbook.Owner] = incident.Role{}
 	}
 	return func() incident.Policy { return p }
+}
+
+// changesReach is how far back versions are looked at when ticks were passed over: to the oldest change that may be a
+// suspect of an impact that began as far back as it is looked for.
+func (c *Config) changesReach() time.Duration {
+	longest := c.Changes.Since
+	for _, since := range c.Changes.SinceOf {
+		longest = max(longest, since)
+	}
+	return longest + longestReach
 }
 
 func (p *player) now() time.Time { return *p.clock.Load() }
@@ -126,6 +139,18 @@ func (p *player) settle() {
 			}
 		}
 	}
+}
+
+// Detected sets the clock to when the newest of the changes showed, and keeps them.
+func (p *player) Detected(ctx context.Context, found []changes.Change) error {
+	now := p.now()
+	for _, c := range found {
+		if c.At.After(now) {
+			now = c.At
+		}
+	}
+	p.clock.Store(&now)
+	return p.Desk.Detected(ctx, found)
 }
 
 // Tick sets the clock to the tick and decides it.

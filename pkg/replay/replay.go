@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/irdaemon/irdaemon/pkg/evaluator"
+	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/source"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -33,6 +35,11 @@ type Config struct {
 	BlindAfter time.Duration // default 5m
 	// Pages tells whether a severity pages; nil: each does.
 	Pages func(runbook.Severity) bool
+
+	// Detect are the info metrics that show which versions ran, and Changes which changes may be suspects. Without the
+	// former a replay tells none: what somebody reported is not in the metric source.
+	Detect  []evaluator.Detect
+	Changes incident.ChangePolicy // default: a day
 
 	// Thorough decides every tick, even those at which nothing can fire. It finds the same, and takes longer.
 	Thorough bool
@@ -124,6 +131,9 @@ func (c *Config) complete() error {
 	}
 	if c.Backoff <= 0 {
 		c.Backoff = time.Second
+	}
+	if c.Changes.Since <= 0 {
+		c.Changes.Since = 24 * time.Hour
 	}
 	if c.Attempts <= 0 {
 		c.Attempts = 5

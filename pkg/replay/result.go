@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -44,6 +45,8 @@ type Incident struct {
 	ImpactEndedAt      *time.Time       `json:"impact_ended_at"`
 	RecoveryUnverified bool             `json:"unverified"` // recovery.timeout passed
 	Blind              bool             `json:"blind"`      // at the end of the range, or when it ended
+
+	Suspects []changes.Suspect `json:"suspects,omitempty"` // what the metrics show to have changed before impact, by rank
 }
 
 func newIncident(r *incident.Record) *Incident {
@@ -60,6 +63,9 @@ func (i *Incident) update(r *incident.Record) {
 	i.DetectionDelay = r.OpenedAt.Sub(r.ImpactStartedAt).Seconds()
 	i.ResolvedAt, i.ImpactEndedAt = happened(r.ResolvedAt), happened(r.ImpactEndedAt)
 	i.RecoveryUnverified, i.Blind = r.Unverified, r.Blind != nil
+	if n := len(r.Rankings); n > 0 {
+		i.Suspects = r.Rankings[n-1].Ranking.Suspects
+	}
 	i.Segments, i.Joined = i.Segments[:0], i.Joined[:0]
 	for n, f := range r.Findings {
 		if n > 0 {
@@ -100,6 +106,11 @@ func newResult(config *Config, h *history, players []*player) *Result {
 	}
 	for _, s := range config.Runbooks {
 		r.Runbooks = append(r.Runbooks, s.Runbook.Name)
+	}
+	for _, d := range players[0].evaluator.Status().Detect {
+		if d.Error != "" {
+			r.Notes = append(r.Notes, fmt.Sprintf("changes may be missing among what changed before an incident: %s: %s", d.Query, d.Error))
+		}
 	}
 	if config.Against != nil {
 		r.Against = compare(config.Against.Runbook.Name, r.Incidents, players[1].found, r.To, config.Pages)

@@ -48,10 +48,13 @@ func (r *Result) WriteText(w io.Writer) error {
 	return err
 }
 
+// shownSuspects is how many changes of an incident are told.
+const shownSuspects = 3
+
 const row = "%-19s  %-4s  %-7s  %-8s  %s"
 
-// table has two lines for an incident: when, how bad, how late, how long, what; then where. A third one names the
-// runbooks that joined.
+// table has two lines for an incident: when, how bad, how late, how long, what; then where. Others name the
+// runbooks that joined, and what changed before.
 func table(b *strings.Builder, incidents []*Incident) {
 	fmt.Fprintf(b, row+"\n", "OPENED (UTC)", "SEV", "DELAY", "OPEN FOR", "RUNBOOK")
 	for _, i := range incidents {
@@ -69,6 +72,12 @@ func table(b *strings.Builder, incidents []*Incident) {
 		}
 		if len(i.Joined) > 0 {
 			line(b, "  joined by "+strings.Join(i.Joined, ", "))
+		}
+		for _, s := range i.Suspects[:min(shownSuspects, len(i.Suspects))] {
+			line(b, fmt.Sprintf("  changed: %s to %s, %s", s.Change.Artifact, s.Change.To, s.Reason))
+		}
+		if n := len(i.Suspects) - shownSuspects; n > 0 {
+			line(b, fmt.Sprintf("  changed: %d more", n))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"mime"
 	"strings"
 
 	"github.com/irdaemon/irdaemon/pkg/document"
@@ -78,9 +79,13 @@ func readAction(v document.Value, allowed fields) *Action {
 			document.Word("GET", "POST", "PUT", "PATCH", "DELETE"))},
 		document.Field{Key: "path", Required: true, Missing: "path: below the address of the connector, such as /labels/live", Read: document.Into(&a.Path, path(allowed))},
 		document.Field{Key: "body", Read: document.Into(&a.Body, tree(allowed))},
+		document.Field{Key: "content_type", Read: document.Into(&a.ContentType, jsonType)},
 		document.Field{Key: "semantics", Read: document.Into(&a.Semantics, document.Word(SemanticsSet, SemanticsCreate))},
 		document.Field{Key: "confirm", Read: func(v document.Value) { a.Confirm = readConfirm(v, allowed) }},
 	)
+	if v.Has("content_type") && !v.Has("body") {
+		v.Report().Error(v.Key("content_type"), "content_type without body", "a body, or leave it out")
+	}
 	if a.Semantics == "" { // what may not be repeated safely is never repeated
 		a.Semantics = SemanticsCreate
 		if a.Method == "PUT" || a.Method == "DELETE" || a.Method == "GET" {
@@ -88,6 +93,20 @@ func readAction(v document.Value, allowed fields) *Action {
 		}
 	}
 	return a
+}
+
+// jsonType reads which kind of JSON a body is, for services that tell their patches apart by it.
+func jsonType(v document.Value) (string, bool) {
+	text, ok := v.Text()
+	if !ok {
+		return "", false
+	}
+	kind, _, err := mime.ParseMediaType(text)
+	if err != nil || kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {
+		v.Error("`"+text+"` is no kind of JSON", "such as application/json, the default, or application/merge-patch+json")
+		return "", false
+	}
+	return text, true
 }
 
 func readConfirm(v document.Value, allowed fields) *Confirm {

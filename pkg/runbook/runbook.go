@@ -132,12 +132,13 @@ type Step struct {
 
 // Action is the HTTP call of a step, made through a connector of the settings.
 type Action struct {
-	Connector string
-	Method    string
-	Path      string
-	Body      any
-	Semantics string // set, create
-	Confirm   *Confirm
+	Connector   string
+	Method      string
+	Path        string
+	Body        any
+	ContentType string `json:",omitempty"` // of the body: a kind of JSON; empty: application/json
+	Semantics   string // set, create
+	Confirm     *Confirm
 }
 
 // Confirm reads back whether an action took effect.

@@ -108,9 +108,9 @@ func (s *SQLite) Retry(ctx context.Context, id string, dueAt time.Time, cause st
 // claimant names this process in the rows that it sends.
 func (s *SQLite) claimant() string { return fmt.Sprintf("%s/%d", holder, s.epoch) }
 
-// Depth gives how many rows are not settled, and since when the oldest of them has been waiting; zero: none is.
+// Depth gives how many rows are due or being tried again (a reminder of tomorrow is not), and since when the oldest of them has been waiting; zero: none is.
 func (s *SQLite) Depth(ctx context.Context) (rows int, oldest time.Time, err error) {
-	return s.waiting(ctx, outboxDepth)
+	return s.waiting(ctx, outboxDepth, micros(s.now()))
 }
 
 // Pages gives the same of the pages alone: while one waits, somebody who is called doesn't hear it.
@@ -118,9 +118,9 @@ func (s *SQLite) Pages(ctx context.Context) (rows int, oldest time.Time, err err
 	return s.waiting(ctx, pagesWaiting)
 }
 
-func (s *SQLite) waiting(ctx context.Context, query string) (rows int, oldest time.Time, err error) {
+func (s *SQLite) waiting(ctx context.Context, query string, arguments ...any) (rows int, oldest time.Time, err error) {
 	var created int64
-	if err := s.reader.QueryRowContext(ctx, query).Scan(&rows, &created); err != nil {
+	if err := s.reader.QueryRowContext(ctx, query, arguments...).Scan(&rows, &created); err != nil {
 		return 0, time.Time{}, fmt.Errorf("read the outbox's depth: %w", s.inWords(err))
 	}
 	return rows, moment(created), nil

@@ -277,3 +277,35 @@ func queryPlan(t *testing.T, s *SQLite, query string, arguments int) string {
 	}
 	return plan.String()
 }
+
+func TestACallWaitsForNoNews(t *testing.T) {
+	s := newStore(t)
+	change := newIncident("refused", opened)
+	news := delivery(change, "news", "slack", 1)
+	news.Kind = incident.DeliverProgress
+	page := delivery(change, "page", "slack", 2)
+	reminder := delivery(change, "reminder", "slack", 1)
+	reminder.Kind, reminder.Due = incident.DeliverNotice, time.Now().Add(24*time.Hour)
+	own := delivery(change, "own", "mail", 1)
+	own.Key = "irdaemon/test/self/undelivered/1"
+	change.Deliveries = []incident.Delivery{news, page, reminder, own}
+	mustCommit(t, s, change)
+	var due []string
+	rows, err := s.Due(t.Context(), opened.Add(time.Minute), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		due = append(due, row.ID)
+	}
+	slices.Sort(due)
+	if want := []string{"news", "own", "page"}; !slices.Equal(due, want) {
+		t.Errorf("due %q, want %q", due, want)
+	}
+	if n, _, err := s.Depth(t.Context()); err != nil || n != 3 {
+		t.Errorf("%d rows wait, %v: a reminder of tomorrow doesn't", n, err)
+	}
+	if n, _, err := s.Pages(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d pages wait, %v: the daemon's own word about that is none of them", n, err)
+	}
+}

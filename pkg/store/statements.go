@@ -40,19 +40,21 @@ const (
 	settleDelivery = `UPDATE outbox SET state=?1, sent_at=?2, last_error=?3 WHERE id=?4 AND state='due'`
 
 	// Only the first row per incident and receiver that is not settled: a message never overtakes the one before it.
-	// Notices stand beside that order: one may be due hours from now.
+	// Notices stand beside that order: one may be due hours from now. And a call waits for no news, which are made at the
+	// moment of sending anyway.
 	dueDeliveries = `SELECT id, incident, receiver, seq, kind, dedup_key, payload, created_at, due_at, attempt FROM outbox o
 		WHERE state='due' AND due_at<=?1 AND claimed_until<=?1
 		AND (kind='notice' OR NOT EXISTS(SELECT 1 FROM outbox p WHERE p.incident=o.incident AND p.receiver=o.receiver
-			AND p.seq<o.seq AND p.state='due' AND p.kind<>'notice'))
+			AND p.seq<o.seq AND p.state='due' AND p.kind<>'notice' AND NOT (o.kind='page' AND p.kind='progress')))
 		ORDER BY due_at LIMIT ?2`
 	claimDelivery = `UPDATE outbox SET claimed_by=?1, claimed_until=?2, attempt=attempt+1
 		WHERE id=?3 AND state='due' AND claimed_until<=?4 RETURNING attempt`
 	retryDelivery = `UPDATE outbox SET due_at=?1, claimed_until=0, last_error=?2 WHERE id=?3 AND state='due' AND claimed_by=?4`
 	freeClaims    = `UPDATE outbox SET claimed_until=0 WHERE state='due' AND claimed_until>0`
-	outboxDepth   = `SELECT COUNT(*), COALESCE(MIN(created_at),0) FROM outbox WHERE state='due'`
-	pagesWaiting  = `SELECT COUNT(*), COALESCE(MIN(created_at),0) FROM outbox WHERE state='due' AND kind='page'`
-	pruneOutbox   = `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at<?1 LIMIT ?2)`
+	outboxDepth   = `SELECT COUNT(*), COALESCE(MIN(created_at),0) FROM outbox WHERE state='due' AND (due_at<=?1 OR attempt>0)`
+	pagesWaiting  = `SELECT COUNT(*), COALESCE(MIN(created_at),0) FROM outbox WHERE state='due' AND kind='page'
+		AND dedup_key NOT LIKE 'irdaemon/%/self/undelivered/%'`
+	pruneOutbox = `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at<?1 LIMIT ?2)`
 
 	insertAnswer = `INSERT INTO idempotency(key, request_hash, status, response, expires_at) VALUES(?1,?2,?3,?4,?5)
 		ON CONFLICT(key) DO UPDATE SET request_hash=excluded.request_hash, status=excluded.status, response=excluded.response,

@@ -52,6 +52,9 @@ func (c *Condition) String() string {
 	return strings.Join(parts, " ")
 }
 
+// Target is what the condition asks of a value, in words: below 6%.
+func (c *Condition) Target() string { return c.comparisonText() }
+
 func whereText(where map[string][]string) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(where)) {

@@ -22,6 +22,20 @@ type seen struct {
 	events []incident.Event
 }
 
+// suspects are the artifacts of the newest ranking, in its order.
+func (s *seen) suspects() []string {
+	if len(s.Rankings) == 0 {
+		return nil
+	}
+	var artifacts []string
+	for _, suspect := range s.Rankings[len(s.Rankings)-1].Ranking.Suspects {
+		if artifact := suspect.Change.Artifact; !slices.Contains(artifacts, artifact) {
+			artifacts = append(artifacts, artifact)
+		}
+	}
+	return artifacts
+}
+
 func (p *play) see(ctx context.Context) ([]seen, error) {
 	records, _, err := p.stage.store.List(ctx, incident.Filter{})
 	if err != nil {
@@ -187,6 +201,9 @@ func (w expected) differences(s seen) []string {
 	if w.paged != nil && !sameSet(w.paged, s.paged) {
 		differ("paged", roles(w.paged), roles(s.paged))
 	}
+	if got := s.suspects(); w.suspects != nil && !slices.Equal(w.suspects, got) {
+		differ("suspects", orNone(w.suspects), orNone(got))
+	}
 	return all
 }
 
@@ -194,9 +211,13 @@ func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-func roles(names []string) string {
+func roles(names []string) string { return listed(names, "nobody") }
+
+func orNone(artifacts []string) string { return listed(artifacts, "none") }
+
+func listed(names []string, none string) string {
 	if len(names) == 0 {
-		return "nobody"
+		return none
 	}
 	return strings.Join(names, ", ")
 }
@@ -269,6 +290,9 @@ func (w expected) String() string {
 	}
 	if w.paged != nil {
 		text += ", paged " + roles(w.paged)
+	}
+	if w.suspects != nil {
+		text += ", suspects " + orNone(w.suspects)
 	}
 	return text
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/source"
@@ -21,6 +22,9 @@ import (
 
 // epoch is where every test begins, as in promtool.
 var epoch = time.Unix(0, 0).UTC()
+
+// defaultSince is how far before impact a change may lie to be a suspect, where no settings say it.
+const defaultSince = 24 * time.Hour
 
 // play is a test being played.
 type play struct {
@@ -40,9 +44,11 @@ func newPlay(f *file, t *test, phase time.Duration) *play {
 	}
 	policy := f.set.Policy
 	policy.Interval = f.interval
+	policy.Changes.Since = cmp.Or(policy.Changes.Since, defaultSince)
 	p.stage = newStage(policy)
 	p.evaluator = evaluator.New(evaluator.Config{
 		Source: p.source, Desk: p.stage, Grid: p.grid, Queries: 1, Virtual: true,
+		Detect: f.set.Detect, Changes: p.stage, ChangeLog: p.stage.store.Changes,
 		Now: p.stage.time, Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
 	})
 	p.evaluator.SetRunbooks(f.set.Runbooks)
@@ -72,9 +78,13 @@ type cue struct {
 	do func(context.Context) error
 }
 
-// script is what is done and looked at, in order. What is done at a time comes before what is expected at it.
+// script is what is reported, done and looked at, in order. What changes at a time is reported before what people do at
+// it, and both come before what is expected at it.
 func (p *play) script() []cue {
 	var cues []cue
+	for _, c := range p.test.changes {
+		cues = append(cues, cue{c.at, func(ctx context.Context) error { return p.report(ctx, c) }})
+	}
 	for _, a := range p.test.actions {
 		cues = append(cues, cue{a.at, func(ctx context.Context) error { return p.act(ctx, a) }})
 	}
@@ -93,6 +103,21 @@ func (p *play) advance(ctx context.Context, t time.Time) error {
 	return p.stage.reach(ctx, t)
 }
 
+// report tells of a change, as a pipeline does. One that the Desk refuses fails the test.
+func (p *play) report(ctx context.Context, c change) error {
+	_, err := p.stage.desk.Report(ctx, changes.Change{
+		Artifact: c.artifact, Service: c.service, From: c.from, To: c.to, By: c.by, At: epoch.Add(c.at),
+	})
+	var invalid changes.Invalid
+	switch {
+	case errors.As(err, &invalid):
+		p.failAt(c.place, c.at, "change of "+c.artifact+": "+invalid.Error())
+	case err != nil:
+		return err
+	}
+	return p.stage.deliver(ctx)
+}
+
 // act does what a person does. What the Desk refuses fails the test.
 func (p *play) act(ctx context.Context, a action) error {
 	r, why, err := p.meant(ctx, a)
@@ -100,7 +125,7 @@ func (p *play) act(ctx context.Context, a action) error {
 		return err
 	}
 	if r != nil {
-		_, err = p.stage.desk.Command(ctx, r.ID, a.command, incident.Idempotency{})
+		_, err = p.stage.desk.Command(ctx, r.ID, planned(r, a.command), incident.Idempotency{})
 		var refusal *incident.Refusal
 		if err != nil && !errors.As(err, &refusal) {
 			return err
@@ -113,6 +138,21 @@ func (p *play) act(ctx context.Context, a action) error {
 		p.failAt(a.place, a.at, a.words+": "+why)
 	}
 	return p.stage.deliver(ctx)
+}
+
+// planned fills in, of a rollback, the versions that the incident's plan has for the step.
+func planned(r *incident.Record, command incident.Command) incident.Command {
+	done, ok := command.(incident.RolledBack)
+	if !ok {
+		return command
+	}
+	for _, step := range r.Plan() {
+		if step.Name() == done.Step || step.Artifact == done.Step {
+			done.From, done.To = step.From, step.To
+			break
+		}
+	}
+	return done
 }
 
 // meant is the incident that an action is about: the one that is open. A note may also be about one that is over, where

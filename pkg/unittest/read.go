@@ -221,7 +221,7 @@ func (t *test) at(into *time.Duration) document.Field {
 }
 
 func (t *test) readChange(v document.Value) change {
-	var c change
+	c := change{place: v.Place()}
 	v.Object(
 		t.at(&c.at),
 		document.Field{Key: "artifact", Required: true, Missing: "artifact: what was changed, such as prompt", Read: document.Into(&c.artifact, document.Value.Text)},
@@ -231,13 +231,6 @@ func (t *test) readChange(v document.Value) change {
 		document.Field{Key: "by", Read: document.Into(&c.by, document.Value.Text)},
 	)
 	return c
-}
-
-// notYet refuses a key that a later release evaluates.
-func notYet(key string) document.Field {
-	return document.Field{Key: key, Read: func(v document.Value) {
-		v.Error("not yet: a later release evaluates it", "leave it out")
-	}}
 }
 
 // runbooks gives the names of the runbooks; nil where they could not be loaded.

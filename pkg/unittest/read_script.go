@@ -35,17 +35,17 @@ func (r *reader) readAction(t *test, v document.Value) {
 		does("acknowledge", func(name string) incident.Command { return incident.Acknowledge{By: name, Via: "test"} }),
 		does("unacknowledge", func(name string) incident.Command { return incident.Unacknowledge{By: name} }),
 		does("note", func(text string) incident.Command { return incident.Note{By: by, Text: text} }),
-		notYet("rolled_back"),
+		does("rolled_back", func(step string) incident.Command { return incident.RolledBack{By: by, Step: step} }),
 	)
 	written := slices.DeleteFunc(slices.Clone(verbs), func(verb string) bool { return !v.Has(verb) })
 	switch {
 	case !v.IsMap():
 	case len(written) == 0:
-		v.Error("nobody does anything", "acknowledge: NAME, unacknowledge: NAME or note: TEXT")
+		v.Error("nobody does anything", "acknowledge: NAME, unacknowledge: NAME, note: TEXT or rolled_back: STEP")
 	case len(written) > 1:
 		v.Error(strings.Join(written, " and ")+" in one action", "an action for each")
-	case v.Has("by") && !v.Has("note"):
-		v.Report().Error(v.Key("by"), "is for notes alone", written[0]+": NAME says who it is")
+	case v.Has("by") && !v.Has("note") && !v.Has("rolled_back"):
+		v.Report().Error(v.Key("by"), "is for notes and rollbacks", written[0]+": NAME says who it is")
 	case a.group != nil && a.runbook == "":
 		v.Report().Error(v.Key("group"), "without incident", "incident: the runbook beside it")
 	}
@@ -96,13 +96,18 @@ func (r *reader) readExpected(v document.Value) expected {
 		document.Field{Key: "severity", Read: document.Into(&e.severity, document.Word(runbook.Severities...))},
 		document.Field{Key: "state", Read: func(v document.Value) {
 			word, _ := v.OneOf(states...)
-			if e.state = incident.State(word); e.state == incident.Mitigating {
-				v.Error(word+" is not yet: a later release records rollbacks", "leave it out")
-			}
+			e.state = incident.State(word)
 		}},
 		document.Field{Key: "acknowledged_by", Read: document.Into(&e.acknowledgedBy, document.Value.Text)},
 		document.Field{Key: "paged", Read: func(v document.Value) { e.paged = r.readRoles(v) }},
-		notYet("suspects"),
+		document.Field{Key: "suspects", Read: func(v document.Value) {
+			e.suspects = []string{}
+			r.each(v, func(v document.Value) {
+				if artifact, ok := v.Text(); ok {
+					e.suspects = append(e.suspects, artifact)
+				}
+			})
+		}},
 	)
 	return e
 }

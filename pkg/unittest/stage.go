@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 )
 
@@ -35,6 +36,24 @@ func (s *stage) WalkedTo(ctx context.Context) (time.Time, error) { return s.desk
 
 // Gap implements evaluator.Desk.
 func (s *stage) Gap(ctx context.Context, from, to time.Time) error { return s.desk.Gap(ctx, from, to) }
+
+// Measuring implements evaluator.Desk.
+func (s *stage) Measuring(ctx context.Context, t time.Time) ([]*incident.Record, error) {
+	return s.desk.Measuring(ctx, t)
+}
+
+// Detected implements evaluator.Changes: the time up to the newest of the changes passes, then they are kept.
+func (s *stage) Detected(ctx context.Context, found []changes.Change) error {
+	for _, c := range found {
+		if !c.At.After(s.now) {
+			continue
+		}
+		if err := s.pass(ctx, c.At); err != nil {
+			return err
+		}
+	}
+	return s.desk.Detected(ctx, found)
+}
 
 // Tick implements evaluator.Desk: the time up to the tick passes, then it is decided.
 func (s *stage) Tick(ctx context.Context, tick incident.Tick) error {

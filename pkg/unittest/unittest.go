@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/source/memory"
@@ -39,6 +40,8 @@ type Set struct {
 	Runbooks  []*runbook.Snapshot
 	Policy    incident.Policy // its roles are those that a test may name
 	MaxSeries int             // that a query may yield; 0: any number
+	// Detect are the info metrics that show which versions run; their series are those of a test as all others are.
+	Detect []evaluator.Detect
 }
 
 // snapshot gives a runbook under test; nil: there is none of that name, or they could not be loaded.
@@ -66,8 +69,9 @@ type test struct {
 	expects []expectation
 }
 
-// change says that an artifact was given another version. It is recorded, and changes nothing yet.
+// change is the report that an artifact was given another version.
 type change struct {
+	place                           document.Place
 	at                              time.Duration
 	artifact, service, from, to, by string
 }
@@ -98,6 +102,7 @@ type expected struct {
 	state          incident.State
 	acknowledgedBy string
 	paged          []string // roles, in any order; empty: nobody
+	suspects       []string // artifacts, in the order in which they deserve a look; empty: none
 }
 
 // Options says which tests are run, and how.

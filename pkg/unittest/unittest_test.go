@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/document"
+	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -39,7 +41,10 @@ func load(_ string, loose []string) (*unittest.Set, *document.Report) {
 			}
 		}
 	}
-	set := &unittest.Set{Policy: policy(), MaxSeries: 100}
+	set := &unittest.Set{Policy: policy(), MaxSeries: 100, Detect: []evaluator.Detect{{
+		Query:  "count by (service, artifact, version) (llm_artifact_info > 0)",
+		Labels: changes.Labels{Service: "service", Artifact: "artifact", Version: "version"},
+	}}}
 	for _, b := range books {
 		b.Check(runbook.Known{Signals: signals})
 		set.Runbooks = append(set.Runbooks, runbook.NewSnapshot(b, signals))

@@ -64,6 +64,8 @@ type Watchdog struct {
 	troubled *prometheus.GaugeVec
 	lastBeat prometheus.Gauge
 
+	began time.Time // of Run
+
 	mu     sync.Mutex
 	states []*state
 }
@@ -99,6 +101,8 @@ func New(config Config) *Watchdog {
 
 // Run looks every five seconds until the context ends.
 func (w *Watchdog) Run(ctx context.Context) error {
+	w.began = w.config.Now()
+	w.look(ctx) // before the first heartbeat: nobody is calmed by a daemon that has not looked at itself
 	var beating sync.WaitGroup
 	if w.config.Heartbeat != nil {
 		beating.Go(func() { w.beat(ctx) })
@@ -107,13 +111,13 @@ func (w *Watchdog) Run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
-		w.look(ctx)
 		w.tell(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
+		w.look(ctx)
 	}
 }
 
@@ -184,7 +188,11 @@ func (w *Watchdog) tell(ctx context.Context) {
 			w.open(ctx, s, wrong, since)
 		case wrong == "":
 			w.troubled.WithLabelValues(s.Kind).Set(0)
-			w.end(ctx, s)
+			// After a start nothing is known yet: a trouble that the process before left open ends once all has been well
+			// for as long as it takes to be told.
+			if s.told || w.config.Now().Sub(w.began) >= max(s.After, 2*lookEvery) {
+				w.end(ctx, s)
+			}
 		}
 	}
 }

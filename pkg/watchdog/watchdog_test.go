@@ -150,7 +150,7 @@ func TestWhatLastsIsTold(t *testing.T) {
 		}
 		h.set(func() { h.wrong = "" })
 		time.Sleep(10 * time.Second)
-		sameLines(t, h.lines(), []string{"0s over stuck", "1m55s trouble stuck: no tick for 1m", "2m5s over stuck"})
+		sameLines(t, h.lines(), []string{"30s over stuck", "1m55s trouble stuck: no tick for 1m", "2m5s over stuck"})
 	})
 }
 
@@ -168,7 +168,7 @@ func TestACheckThatHangsIsWhatIsWrong(t *testing.T) {
 		if wrong := w.Wrong(); len(wrong) != 0 {
 			t.Errorf("wrong still: %q", wrong)
 		}
-		if lines := h.lines(); len(lines) != 3 || !strings.Contains(lines[1], "trouble stuck: it has not answered") {
+		if lines := h.lines(); len(lines) != 2 || !strings.Contains(lines[0], "trouble stuck: it has not answered") {
 			t.Errorf("told %q", lines)
 		}
 	})
@@ -186,7 +186,6 @@ func TestPeopleAreCalledPastAStoreThatCannotKeepATrouble(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		const key = `irdaemon/test/self/stuck/unkept-946684805`
 		sameLines(t, h.lines(), []string{
-			"0s over stuck",
 			`35s call ` + key + ` "the disk is full" over false: no answer`,
 			`1m35s call ` + key + ` "the disk is full" over false: no answer`,
 			`2m35s call ` + key + ` "the disk is full" over false: <nil>`,
@@ -194,6 +193,42 @@ func TestPeopleAreCalledPastAStoreThatCannotKeepATrouble(t *testing.T) {
 			"4m45s over stuck",
 		})
 	})
+}
+
+func TestAfterAStartATroubleThatWasOpenEndsOnceAllHasBeenWell(t *testing.T) {
+	live(t, nil, func(h *house, _ *Watchdog) { // the process before left it open
+		time.Sleep(20 * time.Second)
+		h.set(func() { h.wrong = "no tick for 25s" })
+		time.Sleep(time.Minute)
+		sameLines(t, h.lines(), []string{"55s trouble stuck: no tick for 25s"})
+	})
+}
+
+func TestADaemonThatCrashesAtEveryStartSendsNoHeartbeat(t *testing.T) {
+	switchboard := &beats{status: 200}
+	for range 5 {
+		core, _ := observer.New(zap.DebugLevel)
+		synctest.Test(t, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "heartbeat")
+			if err := os.WriteFile(file, []byte("https://beats.example/x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h := &house{began: time.Now(), wrong: "no tick has been decided since the start"}
+			w := New(Config{
+				Checks: []Check{{Kind: "stuck", After: time.Minute, Vital: true, Look: h.look}}, Desk: h, Now: time.Now,
+				Log: zap.New(core), Registry: prometheus.NewPedanticRegistry(),
+				Heartbeat: &Heartbeat{URLFile: file, Every: time.Minute, Transport: switchboard},
+			})
+			ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+			defer stop()
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if len(switchboard.at) != 0 {
+		t.Errorf("%d beats", len(switchboard.at))
+	}
 }
 
 // beats answers heartbeats.

@@ -68,15 +68,24 @@ func requireJSON(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	kind, _, err := mime.ParseMediaType(ctx.Header("Content-Type"))
-	if err == nil && kind == "application/json" {
+	if saysJSON(ctx.Header("Content-Type")) {
 		next(ctx)
 		return
 	}
 	_, w := humago.Unwrap(ctx)
+	refuseType(w, ctx.Header("Content-Type"))
+}
+
+func saysJSON(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
+}
+
+// refuseType answers a body that does not say that it is JSON.
+func refuseType(w http.ResponseWriter, sent string) {
 	w.Header().Set("Accept-Post", "application/json")
 	detail := "the request has no Content-Type"
-	if sent := ctx.Header("Content-Type"); sent != "" {
+	if sent != "" {
 		detail = fmt.Sprintf("Content-Type %s is not understood here", quoteShort(sent))
 	}
 	writeProblem(w, newProblem(http.StatusUnsupportedMediaType, detail, "Content-Type: application/json"))

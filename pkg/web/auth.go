@@ -13,7 +13,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
-	"golang.org/x/time/rate"
 
 	"github.com/irdaemon/irdaemon/pkg/access"
 )
@@ -38,6 +37,8 @@ var plainNeeds = map[string]need{
 
 	"GET /acknowledge/{token}":  {why: "the link is signed"},
 	"POST /acknowledge/{token}": {why: "the link is signed"},
+
+	"POST " + changeEventsPath: {why: "the routing key in the event is a token with the scope change"},
 }
 
 // Names of the security schemes in the OpenAPI document.
@@ -134,12 +135,12 @@ type gate struct {
 	failures *limits
 }
 
-func newGate(routes *router, config Config) *gate {
+func newGate(routes *router, config Config, failures *limits) *gate {
 	return &gate{
 		routes: routes, access: config.Access, log: config.Log, now: config.Now,
 		reads:    newLimits(readsASecond, readsAtOnce),
 		writes:   newLimits(writesASecond, writesBurst),
-		failures: newLimits(rate.Every(time.Minute/failuresAMinute), failuresAMinute),
+		failures: failures,
 	}
 }
 

@@ -86,7 +86,9 @@ func (g *guarded) serve(views ...incident.View) {
 func (g *guarded) handlerOver(desk web.Desk) {
 	core, logs := observer.New(zap.DebugLevel)
 	g.registry, g.logs = prometheus.NewRegistry(), logs
+	g.log, g.planner = webtest.NewChanges(func() time.Time { return g.now }), &webtest.Planner{}
 	g.handler = web.New(offerAll(g.t, g.desk, &webtest.Receivers{}, web.Config{
+		Changes: g.log, Planner: g.planner,
 		Desk: desk, Overview: overview{}, Registry: g.registry, Log: zap.New(core), ExternalURL: "https://incidents.example.com",
 		Reload: func(context.Context) ([]string, error) { return nil, nil },
 		Access: func() *access.Access { return g.access }, Links: g.links, Now: func() time.Time { return g.now },
@@ -181,7 +183,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 	if len(routes) < 16 {
 		t.Fatalf("only %d routes", len(routes))
 	}
-	filled := strings.NewReplacer("{$}", "", "{ref}", "42", "{id}", "42", "{token}", "none", "{n}", "1", "{name}", "pager")
+	filled := strings.NewReplacer("{$}", "", "{ref}", "42", "{id}", "42", "{token}", "none", "{n}", "1", "{name}", "pager", "{step}", "prompt", "{title}", "x")
 	for _, route := range routes {
 		for _, c := range allCredentials {
 			t.Run(route.method+" "+route.path+" with "+c.name, func(t *testing.T) {
@@ -215,7 +217,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 }
 
 func TestNoWriteIsOpenOrNeedsOnlyToRead(t *testing.T) {
-	signed := []string{"POST /acknowledge/{token}", "POST /api/v1/receivers/{name}/inbound"}
+	signed := []string{"POST /acknowledge/{token}", "POST /api/v1/receivers/{name}/inbound", "POST /v2/change/enqueue"}
 	for _, route := range allRoutes(t, newGuarded(t)) {
 		pattern := route.method + " " + route.path
 		if route.method == "GET" {

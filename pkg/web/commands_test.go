@@ -64,9 +64,8 @@ func TestWhatACommandCannotMeanIsRefused(t *testing.T) {
 		{"an answer without one", "POST", of42 + "triage/1", `{"by":"alice"}`, 422, []string{"answer"}},
 		{"an answer without end", "POST", of42 + "triage/1", `{"by":"alice","answer":"` + long[:201] + `"}`, 422, []string{"body.answer", "200"}},
 
-		{"a rollback, which a later release runs", "POST", of42 + "rollbacks", `{"by":"alice","step":"prompt"}`, 404, []string{"acknowledge", "mitigated", "triage/{n}", "openapi.json"}},
-		{"an approval, likewise", "POST", of42 + "approve", `{"by":"alice"}`, 404, []string{"below an incident"}},
-		{"a postmortem, likewise", "GET", of42 + "postmortem", "", 404, []string{"openapi.json"}},
+		{"what an incident cannot be asked", "POST", of42 + "rollback", `{"by":"alice","step":"prompt"}`, 404, []string{"acknowledge", "mitigated", "triage/{n}", "rollbacks", "openapi.json"}},
+		{"a postmortem, which a later release keeps", "GET", of42 + "postmortem", "", 404, []string{"openapi.json"}},
 		{"a reading of what can only be written", "GET", of42 + "severity", "", 405, []string{`"allowed":["POST"]`}},
 
 		{"a silence without a runbook", "POST", "/api/v1/silences", `{"by":"alice","reason":"x","for":"1h"}`, 422, []string{"runbook"}},
@@ -132,12 +131,12 @@ func nothingWasWritten(t *testing.T, f *fixture) {
 
 func TestTheNamedCommandsAreThoseThatThereAre(t *testing.T) {
 	f := newFixture(t)
-	problem := decode[web.Problem](t, f.call("POST", of42+"rollbacks", `{}`))
+	problem := decode[web.Problem](t, f.call("POST", of42+"rollback", `{}`))
 	said := strings.Split(strings.TrimSuffix(strings.TrimPrefix(problem.Allowed[0], "POST of "), " below an incident"), ", ")
-	document := decode[struct{ Paths map[string]any }](t, f.call("GET", "/api/v1/openapi.json", ""))
+	document := decode[struct{ Paths map[string]map[string]any }](t, f.call("GET", "/api/v1/openapi.json", ""))
 	there := 0
-	for path := range document.Paths {
-		if strings.HasPrefix(path, "/api/v1/incidents/{id}/") {
+	for path, methods := range document.Paths {
+		if strings.HasPrefix(path, "/api/v1/incidents/{id}/") && methods["post"] != nil {
 			there++
 		}
 	}
@@ -184,6 +183,14 @@ var allCommands = []command{
 	{name: "mitigated", target: "mitigated", body: `{"by":"alice","text":"traffic is routed away","at":"2026-11-03T14:11:00Z"}`, kind: "mitigated", text: "traffic is routed away",
 		check: func(v incident.View) bool {
 			return v.State == incident.Mitigating && v.MitigatedAt.Equal(webtest.At("14:11:00")) && v.AcknowledgedBy == "alice" && len(v.Actions) == 1
+		}},
+	{name: "a rollback by hand", target: "rollbacks", body: `{"by":"alice","step":"retrieval_index","to":"kb-1"}`, kind: "action_effective",
+		check: func(v incident.View) bool {
+			return v.State == incident.Mitigating && len(v.Actions) == 1 && v.Actions[0].To == "kb-1" && v.AcknowledgedBy == "alice"
+		}},
+	{name: "a rollback by the daemon", target: "rollbacks", body: `{"by":"alice","step":"prompt"}`, kind: "action_requested",
+		check: func(v incident.View) bool {
+			return len(v.Actions) == 1 && v.Actions[0].State == "requested" && v.Actions[0].From == "prompt-v7" && v.AcknowledgedBy == "alice"
 		}},
 	{name: "dismiss", target: "dismiss", body: `{"by":"alice","reason":"false_alarm","text":"a load test"}`, kind: "dismissed",
 		check: func(v incident.View) bool {
@@ -262,6 +269,8 @@ func TestWhatMayBeAskedInWhichState(t *testing.T) {
 		{"updates", `{"by":"bob","text":"x"}`, yes, yes, no, no},
 		{"severity", `{"by":"bob","to":"sev1"}`, yes, no, no, no},
 		{"mitigated", `{"by":"bob","text":"x"}`, yes, no, no, no},
+		{"rollbacks", `{"by":"bob","step":"prompt"}`, yes, no, no, no},
+		{"rollbacks", `{"by":"bob","step":"prompt","by_hand":true}`, yes, no, no, no},
 		{"dismiss", `{"by":"bob","reason":"expected"}`, yes, yes, no, no},
 		{"reopen", `{"by":"bob","reason":"x"}`, no, yes, no, yes},
 	} {

@@ -85,7 +85,7 @@ func (a *acknowledging) act(w http.ResponseWriter, r *http.Request) {
 	var refused *incident.Refusal
 	switch {
 	case errors.As(err, &refused): // it ended between the two looks
-		write(w, linkPage{Status: http.StatusConflict, Heading: fmt.Sprintf("#%d was not acknowledged", view.Number),
+		write(w, linkPage{Status: http.StatusConflict, Heading: fmt.Sprintf("%s was not acknowledged", called(view)),
 			Said: []string{sentence(refused.Reason)}, Incident: &view})
 	case err != nil:
 		a.failed(w, r, call, err)
@@ -100,7 +100,15 @@ func commandOf(call access.Call, view incident.View, actor string) incident.Comm
 	if call.Round < view.Round {
 		return incident.Note{By: actor, Text: fmt.Sprintf("acknowledged round %d, which was over; round %d was not", call.Round, view.Round)}
 	}
-	return incident.Acknowledge{By: actor, Via: viaLink}
+	return incident.Acknowledge{By: actor, Via: viaLink, Round: call.Round}
+}
+
+// called is how people call an incident: #42, or the title of what has no number.
+func called(view incident.View) string {
+	if view.Number > 0 {
+		return fmt.Sprintf("#%d", view.Number)
+	}
+	return fmt.Sprintf("%q", view.Title)
 }
 
 // open reads the link's token.
@@ -142,20 +150,20 @@ func (a *acknowledging) asks(view incident.View, call access.Call) linkPage {
 	page := linkPage{Status: http.StatusOK, Incident: &view, TakenBy: a.takenBy(view)}
 	switch over := endedAt(view); {
 	case over != nil:
-		page.Heading = fmt.Sprintf("#%d is %s", view.Number, view.State)
+		page.Heading = fmt.Sprintf("%s is %s", called(view), view.State)
 		page.Said = []string{"Since " + a.clock(*over) + "."}
 	case view.AcknowledgedBy != "" && !view.Calling:
-		page.Heading = fmt.Sprintf("#%d is already acknowledged", view.Number)
+		page.Heading = fmt.Sprintf("%s is already acknowledged", called(view))
 		page.Said = []string{"By " + page.TakenBy + ". To take it over, open the incident."}
 	case call.Round < view.Round:
-		page.Heading = fmt.Sprintf("Round %d of #%d is over", call.Round, view.Number)
+		page.Heading = fmt.Sprintf("Round %d of %s is over", call.Round, called(view))
 		page.Said = []string{fmt.Sprintf("This link is for round %d. Round %d calls now, and goes on calling: open the incident to acknowledge it.", call.Round, view.Round),
 			"Here you can say that you have seen the earlier one."}
 		page.Button = "Note it"
 	default:
-		page.Heading = fmt.Sprintf("Acknowledge #%d?", view.Number)
+		page.Heading = fmt.Sprintf("Acknowledge %s?", called(view))
 		page.Said = []string{"You take the incident, and nobody else is called for it."}
-		page.Button = fmt.Sprintf("Acknowledge #%d", view.Number)
+		page.Button = fmt.Sprintf("Acknowledge %s", called(view))
 	}
 	return page
 }
@@ -168,7 +176,7 @@ func (a *acknowledging) done(view incident.View, call access.Call) linkPage {
 		page.Said = []string{fmt.Sprintf("Round %d is over. Round %d calls, and goes on calling: open the incident to acknowledge it.", call.Round, view.Round)}
 		return page
 	}
-	page.Heading = fmt.Sprintf("#%d is acknowledged", view.Number)
+	page.Heading = fmt.Sprintf("%s is acknowledged", called(view))
 	page.Said = []string{"By " + page.TakenBy + ". Nobody is called for it any more."}
 	return page
 }
@@ -270,7 +278,7 @@ var linkTemplate = template.Must(template.New("acknowledge").Parse(`<!DOCTYPE ht
 {{end}}<input id="name" name="name" value="{{.Name}}" required maxlength="100" autocomplete="name"{{if .Mistake}} aria-invalid="true" aria-describedby="mistake"{{end}}>
 <button>{{.Button}}</button>
 </form>
-{{end}}{{with .Incident}}<p><a href="{{.URL}}">Open incident #{{.Number}}</a></p>
+{{end}}{{with .Incident}}<p><a href="{{.URL}}">Open {{if gt .Number 0}}incident #{{.Number}}{{else}}it{{end}}</a></p>
 {{end}}</main>
 </body>
 </html>

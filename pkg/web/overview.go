@@ -120,6 +120,10 @@ func registerOthers(api huma.API, config Config) {
 	if config.Silences != nil {
 		registerSilences(api, config, first)
 	}
+	registerRollbacks(api, config, first)
+	if config.Changes != nil {
+		registerChanges(api, config, first)
+	}
 	if config.Receivers != nil {
 		registerReceivers(api, config, first)
 	}

@@ -39,7 +39,10 @@ func writeProblem(w http.ResponseWriter, problem *Problem) {
 // about goes to the log alone.
 func explain(ctx context.Context, ref string, err error, log *zap.Logger) error {
 	var refusal *incident.Refusal
+	var problem *Problem
 	switch {
+	case errors.As(err, &problem):
+		return problem
 	case errors.As(err, &refusal):
 		return newProblem(http.StatusConflict, refusal.Reason, allowedInstead(refusal)...)
 	case errors.Is(err, incident.ErrNotFound):

@@ -7,6 +7,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/common/model"
+
+	"github.com/irdaemon/irdaemon/pkg/incident"
 )
 
 // The types below are texts of requests that are not any text. What is wrong with one is told with its place.
@@ -16,6 +18,9 @@ type person string
 
 // Resolve implements huma.ResolverWithPath.
 func (p person) Resolve(_ huma.Context, prefix *huma.PathBuffer) []error {
+	if strings.EqualFold(string(p), incident.Daemon) {
+		return []error{&huma.ErrorDetail{Location: prefix.String(), Message: "expected a person: nobody writes in the daemon's own name", Value: string(p)}}
+	}
 	return line(string(p), prefix, "a name")
 }
 

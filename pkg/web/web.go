@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/irdaemon/irdaemon/pkg/access"
 	"github.com/irdaemon/irdaemon/pkg/incident"
@@ -62,6 +63,10 @@ type Config struct {
 
 	// Silences are kept here; nil leaves out /api/v1/silences.
 	Silences Silences
+	// Changes is the log of changes; nil leaves out /api/v1/changes and /v2/change/enqueue.
+	Changes Changes
+	// Planner prepares the actions of the runbooks. nil: the daemon performs none, and what people did by hand is recorded.
+	Planner Planner
 	// Receivers are the ways to reach people; nil leaves out /api/v1/receivers.
 	Receivers Receivers
 	// Drill opens a practice incident; nil leaves out /api/v1/drills.
@@ -100,9 +105,11 @@ func New(config Config) http.Handler {
 	addPages(mux, config)
 	addLinks(mux, config)
 	addAPI(mux, config)
+	failures := newLimits(rate.Every(time.Minute/failuresAMinute), failuresAMinute)
+	addChangeEvents(mux, config, failures)
 	mux.closed()
 
-	handler := newGate(mux, config).guard(mux)
+	handler := newGate(mux, config, failures).guard(mux)
 	handler = explainUnrouted(mux.ServeMux, handler)
 	handler = refuseCrossOrigin(handler, config.ExternalURL)
 	handler = refuseForeignHosts(handler, config.ExternalURL)

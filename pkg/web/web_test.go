@@ -32,6 +32,8 @@ type fixture struct {
 
 	atNextStart []string
 	receivers   *webtest.Receivers
+	planner     *webtest.Planner
+	log         *incident.Desk // of changes
 	config      web.Config
 }
 
@@ -45,7 +47,9 @@ func newFixture(t *testing.T, views ...incident.View) *fixture {
 		desk:     webtest.NewDesk(func() time.Time { return webtest.At("14:12:24") }, views...),
 		registry: prometheus.NewPedanticRegistry(), logs: logs, receivers: &webtest.Receivers{},
 	}
+	f.planner, f.log = &webtest.Planner{}, webtest.NewChanges(f.desk.Now)
 	f.config = offerAll(t, f.desk, f.receivers, web.Config{
+		Planner: f.planner, Changes: f.log,
 		Desk: f.desk, Overview: overview{}, Registry: f.registry, Log: zap.New(core), Version: "1.2.3",
 		ExternalURL: "https://incidents.example.com/",
 		Ready:       func() []string { return f.reasons },
@@ -141,6 +145,7 @@ func TestEveryErrorIsAProblemThatSaysWhatIsAllowed(t *testing.T) {
 		{"an acknowledgement without a body", "POST", ack, "", []string{"Content-Type", "application/json"}, 400, []string{"body"}},
 		{"an acknowledgement by nobody", "POST", ack, `{}`, nil, 422, []string{"body", "by"}},
 		{"an acknowledgement by an empty name", "POST", ack, `{"by":""}`, nil, 422, []string{"body.by"}},
+		{"an acknowledgement in the daemon's own name", "POST", ack, `{"by":"IRdaemon"}`, nil, 422, []string{"body.by", "the daemon's own name"}},
 		{"an acknowledgement by a blank name", "POST", ack, `{"by":"  "}`, nil, 422, []string{"body.by"}},
 		{"an acknowledgement by a name with a line feed", "POST", ack, `{"by":"a\nb"}`, nil, 422, []string{"body.by", "control"}},
 		{"an acknowledgement by a name that turns text around", "POST", ack, `{"by":"a\u202eb"}`, nil, 422, []string{"body.by"}},
@@ -368,7 +373,7 @@ func TestTheOpenAPIDocumentDescribesEveryRoute(t *testing.T) {
 			describes(t, method+" "+path, operation.(map[string]any))
 		}
 	}
-	if want := 22; described != want {
+	if want := 28; described != want {
 		t.Errorf("%d operations, want %d", described, want)
 	}
 	resolveReferences(t, document, document)

@@ -26,6 +26,8 @@ type world struct {
 	snapshot *runbook.Snapshot
 	now      time.Time
 	config   web.Config
+	planner  *webtest.Planner
+	actions  string // as the settings have it
 }
 
 // ofFirst is below the one incident that a new world has.
@@ -34,7 +36,7 @@ const ofFirst = "/api/v1/incidents/1/"
 // newWorld has one incident, which opened at 14:10 and has called oncall; it is 14:12:24.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, store: incident.NewMemoryStore(), now: webtest.At("14:10:00")}
+	w := &world{t: t, actions: incident.ActionsEnabled, store: incident.NewMemoryStore(), now: webtest.At("14:10:00")}
 	paged := incident.SeverityPolicy{Page: true, AcknowledgeWithin: 15 * time.Minute}
 	w.desk = incident.NewDesk(incident.Config{
 		Store: w.store, Now: func() time.Time { return w.now }, Log: zap.NewNop(),
@@ -43,11 +45,14 @@ func newWorld(t *testing.T) *world {
 				Instance: "test", Interval: 15 * time.Second, BlindAfter: 5 * time.Minute, Owner: "oncall",
 				Severities: map[runbook.Severity]incident.SeverityPolicy{runbook.Sev1: paged, runbook.Sev2: paged, runbook.Sev3: paged},
 				Roles:      map[string]incident.Role{"oncall": {Page: []string{"pager"}}},
+				Actions:    w.actions,
+				Changes:    incident.ChangePolicy{Since: 24 * time.Hour},
 			}
 		},
 	})
+	w.planner = &webtest.Planner{}
 	w.config = web.Config{
-		Desk: w.desk, Overview: overview{}, Silences: w.desk, Feed: w.store, Log: zap.NewNop(), Now: func() time.Time { return w.now },
+		Desk: w.desk, Planner: w.planner, Changes: w.desk, Overview: overview{}, Silences: w.desk, Feed: w.store, Log: zap.NewNop(), Now: func() time.Time { return w.now },
 		Drill: func(ctx context.Context, _ string, group map[string]string, severity runbook.Severity, by string) (incident.View, error) {
 			return w.desk.Drill(ctx, w.snapshot, labels.FromMap(group), severity, by)
 		},
@@ -66,12 +71,23 @@ func (w *world) serve() {
 	w.fixture = &fixture{handler: web.New(w.config)}
 }
 
-// firing is the trigger's for a service. Its checklist has two items.
+// fallback is the title of a mitigation.
+const fallback = "Route paid traffic to the approved fallback model"
+
+// firing is the trigger's for a service. Its checklist has two items, its rollback stack the steps of webtest.Planner.
 func (w *world) firing(service string) incident.Firing {
 	f := firing(w.now)
 	book := &f.Snapshot.Runbook
 	book.GroupBy, book.ReopenWithin = []string{"service"}, time.Hour
 	book.Triage = []runbook.Check{{Title: "Confirm that it is real"}, {Title: "Is harm active now?", Decide: []string{"yes", "no"}}}
+	called := &runbook.Action{Connector: "prompts", Method: "PUT", Path: "/labels/live", Semantics: runbook.SemanticsSet}
+	book.Rollback = []runbook.Step{
+		{Artifact: "prompt", Name: "support prompt", Action: called, Approval: runbook.ApprovalOwner},
+		{Artifact: "retrieval_index", Name: "retrieval_index", Approval: runbook.ApprovalOwner},
+		{Artifact: "weights", Name: "weights", Action: called, Approval: runbook.ApprovalTwoPerson},
+		{Artifact: "thresholds", Name: "thresholds", Action: called, Approval: runbook.ApprovalOwner},
+	}
+	book.Mitigate = []runbook.Mitigation{{Title: fallback, Action: called}}
 	f.Service, f.Group = service, labels.FromStrings("service", service)
 	return f
 }

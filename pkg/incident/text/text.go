@@ -95,6 +95,8 @@ func (p *page) rule(view incident.View) string {
 		return "lowered by a person until " + When(view.PinnedUntil, p.now)
 	case view.Class == incident.Drill:
 		return "of the drill"
+	case view.Class == incident.Self:
+		return "a trouble of the daemon's own"
 	case view.Rule == "":
 		return "no rule of the rubric holds; the runbook's default"
 	}

@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -56,9 +57,20 @@ func (p *Problem) Error() string {
 	}
 	text := strings.Join(parts, "; ")
 	if len(p.Allowed) > 0 {
-		text += "; possible: " + strings.Join(p.Allowed, ", ")
+		text += "; possible: " + strings.Join(p.allowed(), ", ")
 	}
 	return text
+}
+
+// allowed is what is possible instead, in the words of the command line where the daemon names a route.
+func (p *Problem) allowed() []string {
+	all := slices.Clone(p.Allowed)
+	for i, said := range all {
+		if strings.HasPrefix(said, "GET /api/v1/incidents ") {
+			all[i] = "`irdaemon incidents` lists them"
+		}
+	}
+	return all
 }
 
 // Unreachable says that no daemon answered at all.

@@ -19,7 +19,8 @@ var _ web.Silences = (*Desk)(nil)
 func phases(command incident.Command) []incident.State {
 	const open = ""
 	switch command.(type) {
-	case incident.Acknowledge, incident.Unacknowledge, incident.SetSeverity, incident.Mitigate:
+	case incident.Acknowledge, incident.Unacknowledge, incident.SetSeverity, incident.Mitigate,
+		incident.RolledBack, incident.Request, incident.Approve:
 		return []incident.State{open}
 	case incident.AnswerItem, incident.PostUpdate, incident.Dismiss:
 		return []incident.State{open, incident.ResolvedState}
@@ -52,6 +53,12 @@ func (d *Desk) decide(view *incident.View, command incident.Command) error {
 		return d.severity(view, c, now)
 	case incident.Mitigate:
 		d.mitigate(view, c, now)
+	case incident.RolledBack:
+		d.rolledBack(view, c, now)
+	case incident.Request:
+		return d.request(view, c, now)
+	case incident.Approve:
+		return d.approve(view, c, now)
 	case incident.Dismiss:
 		return d.dismiss(view, c, now)
 	case incident.Reopen:
@@ -150,8 +157,8 @@ func (d *Desk) mitigate(view *incident.View, c incident.Mitigate, now time.Time)
 		take(view, c.By, now)
 	}
 	view.State, view.MitigatedAt = incident.Mitigating, &at
-	view.Actions = append(slices.Clone(view.Actions), incident.ActionView{
-		ID: fmt.Sprint(len(view.Actions) + 1), Title: c.Title, State: "effective", How: incident.DoneByHand, By: c.By, DoneAt: &at, EffectiveAt: &at,
+	d.act(view, incident.ActionView{
+		Title: c.Title, State: "effective", How: incident.DoneByHand, By: c.By, DoneAt: &at, EffectiveAt: &at,
 	})
 	d.happened(view, "mitigated", c.By, "mitigated: "+c.Title, at)
 }

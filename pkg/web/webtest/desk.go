@@ -24,6 +24,7 @@ type Desk struct {
 	views    []incident.View // newest first
 	answered map[string]answer
 	failing  error
+	digests  map[string]string  // of actions that were asked for, by incident and id
 	silences []incident.Silence // newest first
 }
 

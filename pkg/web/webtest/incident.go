@@ -53,8 +53,9 @@ func Refusals() incident.View {
 			{Title: "Route paid traffic to the approved fallback model", Kind: "fallback", Do: "Set the router policy to fallback-approved."},
 		},
 		Rollbacks: []incident.RollbackView{
-			{Artifact: "prompt", Name: "support prompt", Do: "Set the live prompt label back to the version before the last change, and tell the prompt's owner.\n"},
-			{Artifact: "retrieval_index", Name: "retrieval_index", Do: "Point the alias kb-live at the index before."},
+			{Artifact: "prompt", Name: "support prompt", Do: "Set the live prompt label back to the version before the last change, and tell the prompt's owner.\n",
+				From: "prompt-v7", To: "prompt-v6", Approval: runbook.ApprovalOwner, Runs: true, Next: true},
+			{Artifact: "retrieval_index", Name: "retrieval_index", Do: "Point the alias kb-live at the index before.", Approval: runbook.ApprovalOwner},
 		},
 		Postmortem: incident.PostmortemView{Questions: []string{"Which rollback path was missing?"}},
 		Timeline: []incident.TimelineEntry{

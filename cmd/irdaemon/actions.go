@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/irdaemon/irdaemon/pkg/action"
+	"github.com/irdaemon/irdaemon/pkg/changes"
+	"github.com/irdaemon/irdaemon/pkg/config"
+	"github.com/irdaemon/irdaemon/pkg/evaluator"
+	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/source"
+	"github.com/irdaemon/irdaemon/pkg/web"
+)
+
+// detected are the info metrics that show which versions run.
+func detected(s *config.Settings) []evaluator.Detect {
+	var all []evaluator.Detect
+	for _, d := range s.Changes.Detect {
+		all = append(all, evaluator.Detect{
+			Query: d.Query, Labels: changes.Labels{Artifact: d.Artifact, Version: d.Version, Service: d.Service},
+		})
+	}
+	return all
+}
+
+func (d *daemon) newExecutor() *action.Executor {
+	return action.NewExecutor(action.ExecutorConfig{
+		Desk: d.desk, Records: d.store,
+		Connectors: func() action.Connectors { return d.loaded.Load().Settings.Connectors },
+		Mode:       func() string { return d.loaded.Load().Settings.Actions },
+		Touches:    d.touches, Now: time.Now, Log: d.log, Registry: d.registry,
+	})
+}
+
+// planner says what an action would do, in the words of the API.
+type planner struct{ executor *action.Executor }
+
+// Prepare implements web.Planner.
+func (p planner) Prepare(ctx context.Context, ref, step, to string) (web.Prepared, error) {
+	prepared, err := p.executor.Prepare(ctx, ref, step, to)
+	return web.Prepared(prepared), err
+}
+
+// PrepareMitigation implements web.Planner.
+func (p planner) PrepareMitigation(ctx context.Context, ref, title string) (web.Prepared, error) {
+	prepared, err := p.executor.PrepareMitigation(ctx, ref, title)
+	return web.Prepared(prepared), err
+}
+
+// touches is the share of the service's traffic in the segments that have the labels, of the incident's first signal that
+// counts any: what a step affects is shown before anybody approves it. nil where that can't be told.
+func (d *daemon) touches(ctx context.Context, r *incident.Record, selected map[string][]string) *float64 {
+	tick := d.evaluator.Status().Tick
+	if tick.IsZero() || len(r.Findings) == 0 || r.Findings[0].Snapshot == nil {
+		return nil
+	}
+	snapshot := r.Findings[0].Snapshot
+	for _, condition := range snapshot.Runbook.Trigger.Conditions() {
+		signal := snapshot.Signals[condition.Signal]
+		if signal == nil {
+			continue
+		}
+		counts, ok := condition.Expressions(signal).Counts()
+		if !ok {
+			continue
+		}
+		answer, err := d.source.Instant(ctx, counts.Query, tick)
+		if err != nil {
+			return nil
+		}
+		return shareOf(answer.Series, r.Service, selected)
+	}
+	return nil
+}
+
+// shareOf is the share of the series' sum, within a service, that has the labels.
+func shareOf(all []source.Series, service string, selected map[string][]string) *float64 {
+	var part, whole float64
+	for _, s := range all {
+		other := service != "" && s.Labels.Has("service") && s.Labels.Get("service") != service
+		if other || len(s.Points) == 0 || !(s.Points[0].V >= 0) {
+			continue
+		}
+		whole += s.Points[0].V
+		if has(s.Labels, selected) {
+			part += s.Points[0].V
+		}
+	}
+	if whole == 0 {
+		return nil
+	}
+	share := part / whole
+	return &share
+}
+
+// has tells whether labels agree with what is selected. A label that isn't there doesn't narrow anything down.
+func has(l labels.Labels, selected map[string][]string) bool {
+	for name, values := range selected {
+		if l.Has(name) && !slices.Contains(values, l.Get(name)) {
+			return false
+		}
+	}
+	return true
+}
