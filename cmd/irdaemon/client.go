@@ -39,7 +39,7 @@ func clientCommands() []*cobra.Command {
 func commandsOf(settings *clientSettings) []*cobra.Command {
 	commands := []*cobra.Command{
 		incidentsCommand(settings),
-		ackCommand(settings), unackCommand(settings), triageCommand(settings), noteCommand(settings), updateCommand(settings),
+		ackCommand(settings), unackCommand(settings), evidenceCommand(settings), triageCommand(settings), noteCommand(settings), updateCommand(settings),
 		mitigatedCommand(settings), severityCommand(settings), dismissCommand(settings), reopenCommand(settings),
 		rollbackCommand(settings), approveCommand(settings), changeCommand(settings), changesCommand(settings),
 		silenceCommand(settings), receiversCommand(settings), drillCommand(settings), backupCommand(settings),
@@ -90,7 +90,7 @@ func (s *clientSettings) dialFor(timeout time.Duration) (*client.Client, error) 
 	if err != nil {
 		return nil, err
 	}
-	return s.credentials.client(address, timeout)
+	return s.client(address, timeout)
 }
 
 // who gives the name to send with a write: none where the credentials say it.
@@ -98,7 +98,7 @@ func (s *clientSettings) who() (string, error) {
 	switch {
 	case s.by != "":
 		return s.by, nil
-	case s.credentials.given():
+	case s.given():
 		return "", nil
 	}
 	if user := os.Getenv("USER"); user != "" {

@@ -20,7 +20,7 @@ import (
 // Variables that stand for flags which are not given.
 const (
 	tokenVariable        = "IRDAEMON_TOKEN"
-	tokenFileVariable    = "IRDAEMON_TOKEN_FILE"
+	tokenFileVariable    = "IRDAEMON_TOKEN_FILE" //nolint:gosec // a name, no token
 	userVariable         = "IRDAEMON_USER"
 	passwordFileVariable = "IRDAEMON_PASSWORD_FILE"
 	caVariable           = "IRDAEMON_CA_FILE"

@@ -46,7 +46,7 @@ func (s *clientSettings) advise(err error) error {
 	case errors.As(err, &unreachable):
 		said += "; " + adviceUnreachable(err)
 	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
-		said = s.credentials.adviceUnauthorized(problem)
+		said = s.adviceUnauthorized(problem)
 	case errors.As(err, &problem) && problem.Status == http.StatusForbidden && strings.Contains(problem.Detail, "scope"):
 		said += "; irdaemon token makes one"
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
+	"github.com/irdaemon/irdaemon/pkg/incident/text"
 	"github.com/irdaemon/irdaemon/pkg/web/client"
 )
 
@@ -41,6 +42,21 @@ func ackCommand(settings *clientSettings) *cobra.Command {
 			return errors.Join(failed...)
 		},
 		ValidArgsFunction: settings.completeEach(openIncident),
+	})
+}
+
+func evidenceCommand(settings *clientSettings) *cobra.Command {
+	return settings.writes(&cobra.Command{
+		Use: "evidence ID", Short: "Look again at what the checklist is to be decided by, and show it",
+		Example: "  irdaemon evidence 42",
+		Args:    arguments(cobra.ExactArgs(1), "one incident: an id or a number"),
+		RunE: func(command *cobra.Command, args []string) error {
+			return settings.onIncident(command, args[0], func(view incident.View) string { return text.Checklist(view, settings.now()) },
+				func(ctx context.Context, api *client.Client, _ string) (incident.View, error) {
+					return api.GatherEvidence(ctx, args[0])
+				})
+		},
+		ValidArgsFunction: settings.completeFirst(openIncident),
 	})
 }
 

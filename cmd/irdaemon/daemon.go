@@ -23,6 +23,7 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/evaluator"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/notify"
+	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/source"
 	"github.com/irdaemon/irdaemon/pkg/store"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
@@ -88,8 +89,8 @@ func newDaemon(ctx context.Context, options daemonOptions) (*daemon, error) {
 	}
 	d.desk = incident.NewDesk(incident.Config{
 		Store: d.store, Policy: d.policy, Log: d.log, Now: time.Now,
-		OnEvents: d.happened,
-		Live:     func(id string) (incident.Live, bool) { return d.evaluator.Live(id) }, // asked once all is wired
+		OnEvents: d.happened, InForce: d.runbookInForce,
+		Live: func(id string) (incident.Live, bool) { return d.evaluator.Live(id) }, // asked once all is wired
 	})
 	d.evaluator = evaluator.New(evaluator.Config{
 		Source: d.source, Desk: d.desk,
@@ -185,7 +186,7 @@ func (d *daemon) handler(stopping <-chan struct{}) http.Handler {
 		Access: d.accessInForce, Links: d.links, Silences: d.desk, Receivers: receiverDesk{d}, Drill: d.drill,
 		Backup: &web.Backup{Folder: filepath.Dir(settings.Store.Path), Copy: d.store.Backup},
 		Feed:   d.store, Stopping: stopping,
-		Changes: d.desk, Planner: planner{d.executor},
+		Changes: d.desk, Planner: planner{d.executor}, Evidence: d.gathering.again,
 	}
 	if d.options.Reload != nil {
 		c.Reload = func(context.Context) ([]string, error) { return d.reload() }
@@ -209,6 +210,16 @@ func (d *daemon) adopt(c *config.Config) error {
 	d.loaded.Store(c)
 	d.receivers.Store(&receivers)
 	d.access.Store(who)
+	return nil
+}
+
+// runbookInForce gives the runbook of a name as the files that were taken last have it, nil for none.
+func (d *daemon) runbookInForce(name string) *runbook.Snapshot {
+	for _, s := range d.loaded.Load().Runbooks {
+		if s.Runbook.Name == name {
+			return s
+		}
+	}
 	return nil
 }
 

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,6 +15,7 @@ import (
 	"github.com/irdaemon/irdaemon/pkg/evidence"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
+	"github.com/irdaemon/irdaemon/pkg/web"
 )
 
 const (
@@ -27,10 +31,13 @@ type gathering struct {
 	daemon   *daemon
 	gatherer *evidence.Gatherer
 	queue    chan string // ids of incidents
+
+	mutex sync.Mutex
+	busy  map[string]bool // incidents whose evidence is being gathered
 }
 
 func (d *daemon) newGathering() *gathering {
-	return &gathering{daemon: d, queue: make(chan string, gatherQueue), gatherer: evidence.New(evidence.Config{
+	return &gathering{daemon: d, queue: make(chan string, gatherQueue), busy: map[string]bool{}, gatherer: evidence.New(evidence.Config{
 		Source: d.source, Now: time.Now,
 		Changes: func(ctx context.Context, service string, since time.Time) ([]changes.Change, error) {
 			log, err := d.desk.Changes(ctx, since)
@@ -89,7 +96,7 @@ func (g *gathering) run(ctx context.Context) error {
 			}
 			go func() {
 				defer func() { <-slots }()
-				if err := g.gather(ctx, id); err != nil && ctx.Err() == nil {
+				if err := g.again(ctx, id); err != nil && !errors.Is(err, incident.ErrNotFound) && ctx.Err() == nil {
 					g.daemon.log.Warn("evidence not gathered", zap.String("incident", id), zap.Error(err))
 				}
 			}()
@@ -97,18 +104,39 @@ func (g *gathering) run(ctx context.Context) error {
 	}
 }
 
-// gather finds what the items of an open incident's checklist ask for, and keeps it.
-func (g *gathering) gather(ctx context.Context, id string) error {
+// again finds what the items of an open incident's checklist ask for, and keeps it; ref is an id or a number.
+func (g *gathering) again(ctx context.Context, ref string) error {
 	open, err := g.daemon.desk.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("load the open incidents: %w", err)
 	}
 	for _, r := range open {
-		if r.ID == id {
+		if r.ID == ref || fmt.Sprint(r.Number) == strings.TrimPrefix(ref, "#") {
+			if !g.begin(r.ID) {
+				return web.ErrGathering
+			}
+			defer g.end(r.ID)
 			return g.gatherFor(ctx, r)
 		}
 	}
-	return nil // it is over
+	return fmt.Errorf("%s: %w", ref, incident.ErrNotFound) // it is over
+}
+
+// begin takes an incident, unless somebody is at it already.
+func (g *gathering) begin(id string) bool {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	if g.busy[id] {
+		return false
+	}
+	g.busy[id] = true
+	return true
+}
+
+func (g *gathering) end(id string) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	delete(g.busy, id)
 }
 
 func (g *gathering) gatherFor(ctx context.Context, r *incident.Record) error {

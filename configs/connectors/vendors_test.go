@@ -77,7 +77,7 @@ type qdrant struct {
 
 func (q *qdrant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("api-key") != "key" {
-		http.Error(w, "Must provide an API key or an Authorization bearer token", 401)
+		http.Error(w, "Must provide an API key or an Authorization bearer token", http.StatusUnauthorized)
 		return
 	}
 	switch r.Method + " " + r.URL.Path {

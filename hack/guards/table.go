@@ -12,7 +12,7 @@ var guards = []guard{
 	{"what is spent says nothing", "place.go", "finding != nil && r.Dismissal != nil && !finding.Cleared", "finding != nil && r.Class == Self"},
 	{"what is spent and worse speaks", "place.go", " && !f.Severity.Worse(r.Dismissal.Severity)", ""},
 	{"what is spent and was clear since speaks", "place.go", " && !finding.Cleared", ""},
-	{"a finding of it in another incident: not opened again", "place.go", "other.record.Open() && other.record.holds(finding.Key())", "false"},
+	{"a finding of it in another incident: not opened again", "place.go", "return other.record.holds(finding.Key())", "return false"},
 	{"closed is closed", "place.go", "r.State() != ResolvedState ||", "!r.DismissedAt.IsZero() ||"},
 	{"only an open incident is joined", "join.go", "!r.Open() || r.Class != Real", "r.Class != Real"},
 

@@ -116,7 +116,7 @@ func readCall(body []byte) (c Call, ok bool) {
 	}
 	body = body[n:]
 	length, n := binary.Uvarint(body)
-	if n <= 0 || length > uint64(len(body)-n) {
+	if n <= 0 || length > uint64(len(body)-n) { //nolint:gosec // a length is not below 0
 		return c, false
 	}
 	body = body[n:]

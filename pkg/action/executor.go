@@ -236,7 +236,7 @@ func (e *Executor) due(r *incident.Record, n int, looking bool) task {
 		return resume
 	case looking && a.Why == incident.FailedUnanswered && a.DoneAt.IsZero() && e.config.Now().Before(a.StartedAt.Add(e.pace.lookFor)):
 		for _, later := range r.Actions[n+1:] {
-			if later.Step == a.Step && later.Mitigate == a.Mitigate && !(later.StartedAt.IsZero() && later.DoneAt.IsZero()) {
+			if later.Step == a.Step && later.Mitigate == a.Mitigate && (!later.StartedAt.IsZero() || !later.DoneAt.IsZero()) {
 				return nothing
 			}
 		}

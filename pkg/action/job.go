@@ -196,10 +196,10 @@ func (j *job) send(ctx context.Context, attempt int) Outcome {
 
 // settle tells what came of the last attempt.
 func (j *job) settle(ctx context.Context, o Outcome) {
-	switch {
-	case o.State == Applied:
+	switch o.State {
+	case Applied:
 		j.confirm(ctx, o)
-	case o.State == Unsent:
+	case Unsent:
 		j.fail(ctx, incident.FailedRefused, "nothing was sent: "+o.Reason)
 	default:
 		j.fail(ctx, incident.FailedRefused, o.Reason)

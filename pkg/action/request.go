@@ -111,7 +111,7 @@ func contentType(text string) (string, error) {
 		return "application/json", nil
 	}
 	kind, _, err := mime.ParseMediaType(text)
-	if err != nil || !printable(text) || kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {
+	if err != nil || !printable(text) || kind != "application/json" && (!strings.HasPrefix(kind, "application/") || !strings.HasSuffix(kind, "+json")) {
 		return "", fmt.Errorf("content type %s is no kind of JSON; such as application/json or application/merge-patch+json", quoted(text))
 	}
 	return text, nil
@@ -199,10 +199,9 @@ func (r *Request) String() string {
 	if r.ContentType != "" {
 		fmt.Fprintf(&b, "Content-Type: %s\n\n%s\n", r.ContentType, indented(r.Body))
 	}
-	switch {
-	case r.Confirm == nil:
+	if r.Confirm == nil {
 		b.WriteString("\nNothing reads back whether it took effect.\n")
-	default:
+	} else {
 		fmt.Fprintf(&b, "\nConfirmed once %s %s answers with\n%s\n", r.Confirm.Method, r.Confirm.URL, indented(encode(r.Confirm.Expect)))
 	}
 	if r.Semantics != runbook.SemanticsSet {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/irdaemon/irdaemon/pkg/runbook"
@@ -297,7 +298,7 @@ func (c *contrast) mix(s *side) map[string]map[string]float64 {
 	mix := map[string]map[string]float64{}
 	for _, k := range s.reading.values(c.of(s.name), nil) {
 		k.labels.Range(func(l labels.Label) {
-			if l.Name == c.label || l.Name == labels.MetricName {
+			if l.Name == c.label || l.Name == model.MetricNameLabel {
 				return
 			}
 			if mix[l.Name] == nil {

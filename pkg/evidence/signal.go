@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/irdaemon/irdaemon/pkg/runbook"
@@ -349,7 +350,7 @@ func (t *table) common() labels.Labels {
 // scope names what the segments have in common, and what was selected as far as that does not show it. That they are the
 // incident's service's goes without saying.
 func (t *table) scope(common labels.Labels) string {
-	b := labels.NewBuilder(common).Del(labels.MetricName)
+	b := labels.NewBuilder(common).Del(model.MetricNameLabel)
 	if common.Get("service") == t.about.Service {
 		b.Del("service")
 	}
@@ -360,7 +361,7 @@ func (t *table) scope(common labels.Labels) string {
 }
 
 func without(l, drop labels.Labels) labels.Labels {
-	b := labels.NewBuilder(l).Del(labels.MetricName)
+	b := labels.NewBuilder(l).Del(model.MetricNameLabel)
 	drop.Range(func(d labels.Label) { b.Del(d.Name) })
 	return b.Labels()
 }

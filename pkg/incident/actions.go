@@ -25,7 +25,7 @@ func (a *Action) Requested() bool {
 
 // InFlight tells whether the action was started, or done, and neither took effect nor failed so far.
 func (a *Action) InFlight() bool {
-	return !(a.StartedAt.IsZero() && a.DoneAt.IsZero()) && a.EffectiveAt.IsZero() && a.FailedAt.IsZero()
+	return (!a.StartedAt.IsZero() || !a.DoneAt.IsZero()) && a.EffectiveAt.IsZero() && a.FailedAt.IsZero()
 }
 
 // Approved tells whether everybody has approved the action who must: where the runbook asks for two people, one beside

@@ -90,6 +90,11 @@ func (b Reopened) apply(r *Record, e Event) {
 		f.breach(b.Breaches)
 		r.decided(e.At)
 	}
+	for name, hash := range b.Runbooks {
+		if f := r.finding(name); f != nil {
+			f.Runbook = hash
+		}
+	}
 	if b.Name == "" {
 		for i := range r.Findings {
 			r.Findings[i].FiredAt = e.At
@@ -148,7 +153,7 @@ func (b SeverityRaised) apply(r *Record, _ Event) {
 }
 
 // apply owes a call where a person raised it. A lower one that doesn't page ends whoever is being called.
-func (b SeveritySet) apply(r *Record, _ Event) {
+func (b SeveritySet) apply(r *Record, e Event) {
 	raised := b.To.Worse(r.Severity)
 	r.setSeverity(b.To, "")
 	r.Pin, r.NextUpdateAt = nil, b.NextUpdateAt
@@ -159,7 +164,7 @@ func (b SeveritySet) apply(r *Record, _ Event) {
 	case raised:
 		r.owe(CauseRaised)
 	case b.EndsRound:
-		r.endKeys()
+		r.endKeys(e.Seq, false)
 	}
 }
 
@@ -193,35 +198,61 @@ func (b HoldBroken) apply(r *Record, _ Event) { r.Hold = nil }
 
 func (b Resolved) apply(r *Record, e Event) {
 	r.ResolvedAt, r.ImpactEndedAt = e.At, b.ImpactEndedAt
-	r.end(e.At)
+	r.end(e)
 }
 
 func (b Dismissed) apply(r *Record, e Event) {
 	r.DismissedAt = e.At
 	r.Dismissal = &Dismissal{By: e.Actor, Reason: b.Reason, Text: b.Text, DuplicateOf: b.DuplicateOf, Severity: b.Severity}
-	r.end(e.At)
+	r.end(e)
 }
 
 // end stops every clock, and what is still asked for or in flight is waited for no longer.
-func (r *Record) end(at time.Time) {
+func (r *Record) end(e Event) {
 	for i := range r.Actions {
 		if a := &r.Actions[i]; a.Requested() || a.InFlight() {
-			a.FailedAt, a.Why = at, FailedEnded
+			a.FailedAt, a.Why = e.At, FailedEnded
 		}
 	}
 	r.Hold, r.Blind, r.Pin, r.Owed, r.Held = nil, nil, nil, nil, nil
 	r.NextUpdateAt, r.OverdueSince = time.Time{}, time.Time{}
-	r.endKeys()
+	r.endKeys(e.Seq, true)
+	r.ToldOver = r.presentRound()
 }
 
-// endKeys ends the round and, at every receiver that accepted a page or still may, its key: an ending is sent there.
-func (r *Record) endKeys() {
+// endKeys ends the round and, at every receiver that accepted a page or still may, its key: an ending is sent there. over
+// tells whether the incident ends, or its call alone.
+func (r *Record) endKeys(seq int64, over bool) {
 	r.stopCalling()
-	for _, receipts := range [][]Receipt{r.Pages, r.Awaited} {
-		for i := range receipts {
-			receipts[i].Ended = true
+	for _, receipt := range r.toEnd(over) {
+		receipt.Ended, receipt.EndedBy = true, seq
+	}
+}
+
+// toEnd gives the receipts under whose keys an ending is told: of what stands at a receiver, or may yet. When the incident
+// is over that is told too where a lower severity had ended the call before: under the last key that the receiver
+// accepted, and under those that it may yet accept.
+func (r *Record) toEnd(over bool) []*Receipt {
+	var receipts []*Receipt
+	for i := range r.Pages {
+		if receipt := &r.Pages[i]; !receipt.Ended || over && r.lastThere(receipt) {
+			receipts = append(receipts, receipt)
 		}
 	}
+	for i := range r.Awaited {
+		if receipt := &r.Awaited[i]; !receipt.Ended || over && receipt.Round > r.ToldOver {
+			receipts = append(receipts, receipt)
+		}
+	}
+	return receipts
+}
+
+// lastThere tells whether a receipt is the last of its receiver since the incident was opened or reopened, and nothing
+// stands there any more.
+func (r *Record) lastThere(receipt *Receipt) bool {
+	return receipt.Round > r.ToldOver && !slices.ContainsFunc(r.Pages, func(other Receipt) bool {
+		return other.Receiver == receipt.Receiver && (!other.Ended || other.Round > receipt.Round)
+	})
 }
 
 func (b PostmortemSaved) apply(r *Record, _ Event) { r.Postmortem = &b.Postmortem }

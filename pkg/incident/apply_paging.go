@@ -49,7 +49,7 @@ func (b PageDelivered) apply(r *Record, e Event) {
 	}
 	for i := range r.Pages {
 		if r.Pages[i].Receiver == b.Receiver && r.Pages[i].Key == b.Ended && r.Pages[i].Digest == "" {
-			r.Pages[i].Ended = true
+			r.Pages[i].Ended, r.Pages[i].EndedBy = true, 0
 		}
 	}
 	if r.Round != nil && r.Round.N == b.Round {

@@ -60,14 +60,18 @@ func happened(timeline []TimelineEntry, seq int64) []TimelineEntry {
 	return timeline[first : end+1]
 }
 
-// needless says why a delivery need not be sent any more; empty: it must be. An end always must: somebody may still
-// look at what it ends.
+// needless says why a delivery need not be sent any more; empty: it must be. An end always must, unless a later one ends the
+// same: somebody may still look at what it ends.
 func needless(r *Record, history []Event, d Delivery, p Policy) string {
 	switch d.Kind {
 	case DeliverPage:
 		return pageNeedless(r, history, d)
 	case DeliverAcknowledge:
 		return acknowledgeNeedless(r, d)
+	case DeliverEnd:
+		if slices.ContainsFunc(endingsWritten(history), func(end Delivery) bool { return end.Seq > d.Seq && d.endsTheSame(end) }) {
+			return "a later message tells the end"
+		}
 	case DeliverProgress:
 		if !r.Open() {
 			return "it is over; the end has been told"
@@ -80,11 +84,18 @@ func needless(r *Record, history []Event, d Delivery, p Policy) string {
 	return ""
 }
 
-// pageNeedless says why a page need not be sent: its round is over, and each role that it calls has accepted that round
+// pageNeedless says why a page need not be sent: a later one of its round is going to call the same there, as after hours in
+// which a receiver could not be reached; or its round is over, and each role that it calls has accepted that round
 // somewhere. Else it is sent late, with the present truth in its first line: whoever should have been called learns that
 // it happened.
 func pageNeedless(r *Record, history []Event, d Delivery) string {
-	if d.Round == r.presentRound() && r.calling() || len(d.Roles) == 0 {
+	if len(d.Roles) == 0 {
+		return ""
+	}
+	if slices.ContainsFunc(history, d.repeatedBy) {
+		return fmt.Sprintf("a later page of round %d calls the same there", d.Round)
+	}
+	if d.Round == r.presentRound() && r.calling() {
 		return ""
 	}
 	reached := receiversOf(history, d.Round)
@@ -95,6 +106,15 @@ func pageNeedless(r *Record, history []Event, d Delivery) string {
 		}
 	}
 	return fmt.Sprintf("round %d is over, and was delivered elsewhere", d.Round)
+}
+
+// repeatedBy tells whether an event calls, through the same receiver and in the same round, every role that a page calls,
+// later than it.
+func (d *Delivery) repeatedBy(e Event) bool {
+	paged, ok := e.Body.(Paged)
+	return ok && e.Seq > d.Seq && paged.Round == d.Round && !slices.ContainsFunc(d.Roles, func(role string) bool {
+		return !slices.Contains(paged.ByRole[role], d.Receiver)
+	})
 }
 
 // receiversOf are the receivers that a round called, by role.

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +130,34 @@ func TestWhatNeedNotBeSentAnyMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAReceiverThatWasDownGetsACallOnce(t *testing.T) {
+	w := chattyWorld(t)
+	w.policy.Roles["lead"] = Role{Page: []string{"pager-lead", "mail"}}
+	for _, at := range []string{"14:25", "14:40", "14:55"} { // the lead, then both from the top
+		w.now = clockTime(at)
+		if err := w.desk.Clock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = clockTime("14:56")
+	const later = "a later page of round 1 calls the same there"
+	check := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, row := range w.store.Rows() {
+			if row.Kind == DeliverPage && row.Receiver == "mail" {
+				got = append(got, strings.Join(row.Roles, " ")+": "+w.brief(row.Delivery).Needless)
+			}
+		}
+		sameLines(t, got, want)
+	}
+	check("oncall: "+later, "lead: "+later, "oncall: ", "lead: ")
+	w.command(Acknowledge{By: "alice"})
+	check("oncall: "+later, "lead: "+later, "oncall: ", "lead: ")
+	w.command(Unacknowledge{By: "alice"}) // another round
+	check("oncall: "+later, "lead: "+later, "oncall: ", "lead: ", "oncall: ")
 }
 
 func TestAPageOfWhichNobodyKnowsTheRolesIsSent(t *testing.T) {

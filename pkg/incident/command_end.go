@@ -84,7 +84,9 @@ func (c Reopen) run(d *decision) error {
 	if c.elsewhere != "" {
 		return &Refusal{fmt.Sprintf("what fires in %s stands in %s by now", r, c.elsewhere), "go on there"}
 	}
-	d.add(Reopened{Severity: r.Severity, Rule: r.Rule, Reason: c.Reason, NextUpdateAt: r.firstUpdate(r.Severity, d.t)}, "")
+	d.renew(Reopened{Severity: r.Severity, Rule: r.Rule, Reason: c.Reason}, "")
+	d.actor = Daemon
+	d.rank(CauseReopened, nil, nil)
 	d.call()
 	return nil
 }

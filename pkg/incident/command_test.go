@@ -296,6 +296,76 @@ func TestUpdatesAreDueWhenTheirAuthorSays(t *testing.T) {
 	}
 }
 
+// TestWhatIsReopenedGoesOnWithTheRunbooksInForce reopens an incident of two findings, by a person and by a tick, after the
+// runbook of one and then of both had been changed.
+func TestWhatIsReopenedGoesOnWithTheRunbooksInForce(t *testing.T) {
+	owned := func(s *runbook.Snapshot, owner string) *runbook.Snapshot {
+		s.Runbook.Owner, s.Runbook.ReopenWithin = owner, time.Hour
+		return s
+	}
+	refused, slow := refusedRunbook(), slowRunbook()
+	newRefused, newSlow := owned(refusedRunbook(), "lead"), owned(slowRunbook(), "managers")
+	newRefused.Runbook.Communication = runbook.Communication{FirstUpdate: map[runbook.Severity]time.Duration{runbook.Sev2: 7 * time.Minute}}
+	for _, test := range []struct {
+		name    string
+		inForce []*runbook.Snapshot
+		byTick  bool
+		want    []string // owners
+		others  int      // that the event names beside the one that fires
+	}{
+		{"nothing was changed", []*runbook.Snapshot{refused, slow}, false, []string{"oncall", "serving"}, 0},
+		{"one is another by now", []*runbook.Snapshot{newRefused, slow}, false, []string{"lead", "serving"}, 1},
+		{"both are", []*runbook.Snapshot{newRefused, newSlow}, false, []string{"lead", "managers"}, 2},
+		{"one is gone", []*runbook.Snapshot{newSlow}, false, []string{"oncall", "managers"}, 1},
+		{"nobody knows what is in force", nil, false, []string{"oncall", "serving"}, 0},
+		{"the other one fires", []*runbook.Snapshot{newRefused, newSlow}, true, []string{"lead", "managers"}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, clockTime("14:00"), workedExampleAt)
+			w.inForce = test.inForce
+			w.policy.Roles["serving"], w.policy.Roles["managers"] = Role{Page: []string{"pager-serving"}}, Role{Page: []string{"pager-managers"}}
+			tick := func(at string, firings ...Firing) {
+				w.now = clockTime(at)
+				for i := range firings {
+					firings[i].Hash = firings[i].Snapshot.Hash()
+				}
+				if err := w.desk.Tick(t.Context(), Tick{T: w.now, Firings: firings}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tick("14:10", firingOf(refused, runbook.Sev2), firingOf(slow, runbook.Sev2))
+			w.happen("14:20", Daemon, Resolved{ImpactEndedAt: clockTime("14:15")})
+			w.now = clockTime("14:30")
+			if test.byTick {
+				tick("14:30", firingOf(newSlow, runbook.Sev2))
+			} else {
+				w.command(Reopen{By: "bob", Reason: "still broken"})
+			}
+			r := w.record() // as it was stored
+			var owners []string
+			for i := range r.Findings {
+				owners = append(owners, r.Findings[i].runbook().Owner)
+				if r.Findings[i].Runbook != r.Findings[i].Snapshot.Hash() {
+					t.Errorf("%s has the hash of another runbook", r.Findings[i].Name)
+				}
+			}
+			sameLines(t, owners, test.want)
+			sameLines(t, r.Round.Called, test.want)
+			if due := !r.NextUpdateAt.IsZero(); due != (test.want[0] == "lead") {
+				t.Errorf("next update %s, by the runbook of %s", r.NextUpdateAt, test.want[0])
+			}
+			events, err := w.store.Events(t.Context(), r.ID, 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := slices.IndexFunc(events, func(e Event) bool { return e.Body.Kind() == "reopened" })
+			if got := len(events[at].Body.(Reopened).Runbooks); got != test.others {
+				t.Errorf("%d other runbooks in the event, want %d", got, test.others)
+			}
+		})
+	}
+}
+
 func TestHowLongAnIncidentCanBeReopened(t *testing.T) {
 	p := testPolicy()
 	for _, test := range []struct {

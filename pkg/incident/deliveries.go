@@ -75,36 +75,38 @@ func (r *Record) keyBefore(receiver string, round int) string {
 }
 
 // endings tells everybody who accepted a page, or may still accept one, that the incident ended, or that it calls nobody
-// any more; r is the record before that. There is a row for each key that is, or may yet be, open at a receiver;
-// outcome.settlements drops those that turn out not to be.
+// any more; r is the record before that. There is a row for each key that is, or may yet be, open at a receiver, and for
+// the last one of a receiver that has none; outcome.settlements drops those that turn out not to be needed.
 func endings(r *Record, e Event) []Delivery {
-	if !ends(e.Body) {
+	ends, over := ending(e.Body)
+	if !ends {
 		return nil
 	}
 	var rows []Delivery
-	for _, receipt := range slices.Concat(r.Pages, r.Awaited) {
-		known := slices.ContainsFunc(rows, func(row Delivery) bool {
-			return row.Receiver == receipt.Receiver && row.Key == receipt.Key && row.Digest == receipt.Digest
-		})
-		if receipt.Ended || known {
-			continue
-		}
+	for _, receipt := range r.toEnd(over) {
 		row := delivery(r, e, receipt.Receiver, DeliverEnd, receipt.Key, receipt.Digest)
-		row.about(receipt)
-		rows = append(rows, row)
+		row.about(*receipt)
+		if !slices.ContainsFunc(rows, row.endsTheSame) {
+			rows = append(rows, row)
+		}
 	}
 	return rows
 }
 
-// ends tells whether an event ends the keys that are open.
-func ends(body Body) bool {
+// endsTheSame tells whether another ending is under the same key of the same receiver.
+func (row *Delivery) endsTheSame(other Delivery) bool {
+	return row.Receiver == other.Receiver && row.Key == other.Key && row.Digest == other.Digest
+}
+
+// ending tells whether an event ends the keys that are open, and whether the incident is over with it.
+func ending(body Body) (ends, over bool) {
 	switch b := body.(type) {
 	case Resolved, Dismissed:
-		return true
+		return true, true
 	case SeveritySet:
-		return b.EndsRound
+		return b.EndsRound, false
 	}
-	return false
+	return false, false
 }
 
 // about says which round of the receiver a row is about.

@@ -76,6 +76,9 @@ func TestWhoIsToldOfWhat(t *testing.T) {
 		{"who acts takes it: both are told", nil, Mitigate{By: "alice", Title: "cache"}, []string{"acknowledge pager 1", "acknowledge chat 1", "progress chat 1"}},
 		{"a note is told to nobody", nil, Note{By: "alice", Text: "looking"}, nil},
 		{"dismissed: everybody who accepted a page", nil, Dismiss{By: "alice", Reason: FalseAlarm}, []string{"end pager 1", "end chat 1", "end mail 1"}},
+		{"dismissed after its call was over: all the same, under the key that they had",
+			[]Command{SetSeverity{By: "bob", To: runbook.Sev4, Reason: "one user"}}, Dismiss{By: "alice", Reason: FalseAlarm},
+			[]string{"end pager 1", "end chat 1", "end mail 1"}},
 		{"after two rounds: the one that stands", []Command{SetSeverity{By: "bob", To: runbook.Sev1}}, Dismiss{By: "alice", Reason: FalseAlarm},
 			[]string{"end pager 2", "end chat 2", "end mail 2"}},
 	} {
@@ -219,6 +222,89 @@ func TestAPageThatIsAcceptedAfterItsEndGetsThatEndAlone(t *testing.T) {
 	if ends != 1 {
 		t.Errorf("%d endings of the first page, want one", ends)
 	}
+}
+
+// endStates are what became of the endings to a receiver, in their order: "1 sent" for the one of round 1.
+func (w *world) endStates(receiver string) []string {
+	var states []string
+	for _, row := range w.store.Rows() {
+		if row.Kind == DeliverEnd && row.Receiver == receiver {
+			states = append(states, row.Key[strings.LastIndex(row.Key, "/")+1:]+" "+row.State)
+		}
+	}
+	return states
+}
+
+func TestWhoAcceptedAPageIsToldTheEndOnceThoughItsCallWasOver(t *testing.T) {
+	lower, raise := SetSeverity{By: "bob", To: runbook.Sev4, Reason: "one user"}, SetSeverity{By: "bob", To: runbook.Sev2}
+	took := func(w *world, row Delivery) error { return w.desk.Delivered(w.t.Context(), row, "") }
+	refused := func(w *world, row Delivery) error { return w.desk.Failed(w.t.Context(), row, "404", true) }
+	for _, test := range []struct {
+		name   string
+		second func(w *world, page Delivery) error // what becomes of the page of the second round, after the end
+		want   []string
+	}{
+		{"a later page that is accepted ends what came before", took, []string{"1 sent", "1 superseded", "2 due"}},
+		{"one that is refused leaves it to the earlier key", refused, []string{"1 sent", "1 due", "2 superseded"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := chattyWorld(t)
+			for _, c := range []Command{lower, raise, Dismiss{By: "alice", Reason: Test}} {
+				if _, ends := c.(Dismiss); !ends { // the page of the second round waits until after the end
+					w.accept()
+				}
+				w.now = w.now.Add(time.Minute)
+				w.command(c)
+			}
+			if err := test.second(w, w.rowOf(DeliverPage, "pager")); err != nil {
+				t.Fatal(err)
+			}
+			sameLines(t, w.endStates("pager"), test.want)
+		})
+	}
+}
+
+func TestTheEndIsToldOnce(t *testing.T) {
+	w := chattyWorld(t)
+	w.accept()
+	w.now = w.now.Add(time.Minute)
+	w.command(SetSeverity{By: "alice", To: runbook.Sev4, Reason: "one user"})
+	over := w.rowOf(DeliverEnd, "pager")
+	if got := w.brief(over).Needless; got != "" {
+		t.Errorf("that its call is over: %q", got)
+	}
+	w.now = w.now.Add(time.Minute)
+	w.happen("14:20", Daemon, Resolved{ImpactEndedAt: w.now})
+	if got, want := w.brief(over).Needless, "a later message tells the end"; got != want {
+		t.Errorf("that its call is over, after the end: %q, want %q", got, want)
+	}
+	n := len(w.store.Rows())
+	w.now = clockTime("14:21")
+	w.command(Dismiss{By: "alice", Reason: FalseAlarm})
+	sameLines(t, w.rowsAfter(n), nil)
+	w.command(Reopen{By: "bob"}) // at the lower severity, which calls nobody
+	n = len(w.store.Rows())
+	w.now = clockTime("14:22")
+	w.command(Dismiss{By: "alice", Reason: FalseAlarm})
+	sameLines(t, w.rowsAfter(n), nil)
+}
+
+func TestAPageAfterTheEndEndsWhatStoodThoughTheRoundBetweenWasRefused(t *testing.T) {
+	w := chattyWorld(t)
+	w.accept()
+	w.now = w.now.Add(time.Minute)
+	w.command(SetSeverity{By: "alice", To: runbook.Sev1})
+	between := w.rowOf(DeliverPage, "pager")
+	w.command(Acknowledge{By: "alice"})
+	w.command(Unacknowledge{By: "alice"})
+	w.command(Dismiss{By: "alice", Reason: Test})
+	if err := w.desk.Failed(t.Context(), between, "404", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.desk.Delivered(t.Context(), w.rowOf(DeliverPage, "pager"), ""); err != nil {
+		t.Fatal(err)
+	}
+	sameLines(t, w.endStates("pager"), []string{"1 superseded", "2 superseded", "3 due"})
 }
 
 func TestAPageThatWasSentBeforeTheEndEndsTheOlderKeyAlone(t *testing.T) {

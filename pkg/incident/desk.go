@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
 const (
@@ -42,6 +44,9 @@ type Config struct {
 	// Live gives what the last tick saw of an open incident; not ok: nothing is known. It must not wait for the Desk.
 	// Nil: nothing ever is.
 	Live func(id string) (live Live, ok bool)
+	// InForce gives the runbook in force of that name, nil for none: what is reopened goes on with it. It must not wait for
+	// the Desk. Nil: none is known.
+	InForce func(name string) *runbook.Snapshot
 }
 
 // Desk decides and commits. In a process one decision is made at a time; other processes are met through the version
@@ -380,6 +385,7 @@ func change(r *Record, events []Event, p Policy, now time.Time, firings ...Firin
 	for i := range events {
 		events[i].RecordedAt = now
 		apply(record, events[i])
+		record.takeRenewed(events[i], p)
 	}
 	for _, f := range firings {
 		record.take(f)

@@ -32,7 +32,7 @@ type silences struct {
 // policy is the settings in force with the silences. Silences that can't be read stay as they were.
 func (d *Desk) policy(ctx context.Context) Policy {
 	p := d.config.Policy()
-	p.Changes.Log = d.logOf(ctx, p.Changes)
+	p.Changes.Log, p.InForce = d.logOf(ctx, p.Changes), d.inForce()
 	s, now := &d.silences, d.now()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -47,6 +47,22 @@ func (d *Desk) policy(ctx context.Context) Policy {
 	}
 	p.Silences = s.all
 	return p
+}
+
+// inForce gives the runbooks in force, each as it was when a decision first asked for it.
+func (d *Desk) inForce() func(name string) *runbook.Snapshot {
+	if d.config.InForce == nil {
+		return nil
+	}
+	known := map[string]*runbook.Snapshot{}
+	return func(name string) *runbook.Snapshot {
+		s, ok := known[name]
+		if !ok {
+			s = d.config.InForce(name)
+			known[name] = s
+		}
+		return s
+	}
 }
 
 // forget makes the next decision read the silences anew.

@@ -27,6 +27,21 @@ func drilled(t *testing.T) (*world, View) {
 	return w, v
 }
 
+func TestADrillsFirstUpdateIsDueNoLaterThanUpdatesAreAnyway(t *testing.T) {
+	w := newWorld(t, clockTime("13:58"), workedExampleAt)
+	s := commandedRunbook()
+	s.Runbook.Communication = runbook.Communication{
+		FirstUpdate: map[runbook.Severity]time.Duration{runbook.Sev2: 30 * time.Minute},
+		UpdateEvery: map[runbook.Severity]time.Duration{runbook.Sev2: 5 * time.Minute},
+	}
+	if _, err := w.desk.Drill(t.Context(), s, groupOfBot, runbook.Sev2, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if due := w.record().NextUpdateAt; !due.Equal(clockTime("14:03")) {
+		t.Errorf("due %s, want 14:03", due)
+	}
+}
+
 func TestADrillIsAnIncidentFromEndToEnd(t *testing.T) {
 	w, v := drilled(t)
 	if v.Number != 1 || v.Class != Drill || len(v.Segments) != 2 || v.Severity != runbook.Sev2 || !v.Calling {

@@ -70,7 +70,7 @@ type Opened struct {
 // Normal, Class, NextUpdateAt) stays empty.
 type FindingJoined Opened
 
-// Reopened makes an ended incident open again, with the runbook in force now.
+// Reopened makes an ended incident open again, with the runbooks in force now.
 type Reopened struct {
 	Runbook      string            `json:",omitempty"` // hash of the finding's snapshot; empty: a person reopened it
 	Name         string            `json:",omitempty"` // of the finding's runbook
@@ -81,6 +81,7 @@ type Reopened struct {
 	Breaches     []Breach          `json:",omitempty"`
 	Frozen       []triggers.Frozen `json:",omitempty"`
 	NextUpdateAt time.Time         `json:",omitzero"`
+	Runbooks     map[string]string `json:",omitempty"` // of the other findings whose runbook is another one by now: name and hash
 }
 
 // BreachJoined adds a condition or a segment that fires, once between two clears.

@@ -33,7 +33,6 @@ type Paged struct {
 	Skipped   []string            `json:",omitempty"` // roles passed over, for they have no receiver
 	NextAt    time.Time           // when the next step is called
 	EndsRound int                 `json:",omitempty"` // the round before, whose key ends at each receiver that accepts this page
-	Resent    bool                `json:",omitempty"` // an earlier attempt may have arrived, as after a restart
 }
 
 // PageHeld says that causes for paging wait for the end of a silence.

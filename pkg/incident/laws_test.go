@@ -1,7 +1,6 @@
 package incident
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -19,8 +18,9 @@ import (
 //  7. What must be told is told in the same transaction; a tick calls at most once.
 //  8. At most one key of an incident is open at a receiver, none after its end, and no new round takes an old key.
 //  9. What nobody has taken calls, is held or owed; and who is called is called again in time.
-//  10. What has ended has ended: only a reopening opens it again, and nothing a closed one. An update is due while open.
-//  11. Who accepted a page is told the end exactly once.
+//  10. What has ended has ended: only a reopening opens it again, with the runbooks in force, and nothing a closed one. An
+//     update is due while open.
+//  11. Who accepted a page is told exactly once, each time the incident ends.
 //  12. The times of an incident are in their order.
 //  13. Two equal commands are one.
 
@@ -29,7 +29,7 @@ import (
 type facts struct {
 	dismissed, closed, resolved, hold, acknowledged bool
 	acted                                           map[string]bool
-	floor, since, lastAction                        time.Time
+	floor, since                                    time.Time
 	begun, flying, effective                        map[string]bool
 }
 
@@ -235,6 +235,9 @@ func (w *town) checkCommit(known *watched, r *Record, events []Event) {
 	}
 	paged, held, cause, joined := 0, false, "", ""
 	for _, e := range events {
+		if _, ok := e.Body.(Reopened); ok {
+			w.checkRenewed(r)
+		}
 		switch b := e.Body.(type) {
 		case Paged:
 			paged++
@@ -263,6 +266,16 @@ func (w *town) checkCommit(known *watched, r *Record, events []Event) {
 		return
 	}
 	w.t.Fatalf("law 7: %s, and nobody is called:\n%s", cause, w.everything())
+}
+
+// checkRenewed holds that what was reopened goes on with the runbooks in force.
+func (w *town) checkRenewed(r *Record) {
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if want := w.runbookInForce(f.Name).Hash(); f.Runbook != want || f.Snapshot.Hash() != want {
+			w.t.Fatalf("law 10: reopened with the runbook %s of %s, in force is %s:\n%s", f.Runbook, f.runbook().Owner, want, w.everything())
+		}
+	}
 }
 
 // checkRecord holds the laws of what events add up to.
@@ -365,57 +378,4 @@ func (w *town) checkHomes(at time.Time) {
 			w.t.Fatalf("law 2: %s %s fires at %s, and no incident is open:\n%s", name, s.group, at, w.everything())
 		}
 	}
-}
-
-// drain empties the outbox and holds law 11: under each key that a receiver accepted it was told the end once, by an
-// ending or by a later page, if the incident has ended; and nobody else was told one.
-func (w *town) drain() {
-	w.now = w.now.Add(24 * time.Hour)
-	for w.settle(func(d Delivery) error { return w.desk.Delivered(w.t.Context(), d, "") }) {
-	}
-	type standing struct{ receiver, key string }
-	accepted, ended := map[standing]bool{}, map[standing]int{}
-	for _, row := range w.store.Rows() {
-		at := standing{row.Receiver, row.Key}
-		switch {
-		case row.State != RowSent:
-		case row.Kind == DeliverEnd:
-			ended[at]++
-		}
-	}
-	for _, known := range w.watches {
-		keys := map[int]string{}
-		for _, e := range known.events {
-			switch b := e.Body.(type) {
-			case Paged:
-				keys[b.Round] = b.Key
-			case PageDelivered:
-				accepted[standing{b.Receiver, keys[b.Round]}] = true
-				before := standing{b.Receiver, b.Ended}
-				if b.Ended != "" && accepted[before] && ended[before] == 0 {
-					ended[before]++
-				}
-			}
-		}
-		for _, key := range keys {
-			for _, receiver := range []string{"pager-oncall", "pager-serving", "pager-lead", "chat"} {
-				at, want := standing{receiver, key}, 0
-				if accepted[standing{receiver, key}] && !known.record.Open() {
-					want = 1
-				}
-				if got := ended[at]; got != want && !(known.record.Open() && accepted[at] && got == 1) {
-					w.t.Fatalf("law 11: %s was told the end of %s %d times, want %d:\n%s%s", receiver, key, got, want, w.everything(), w.rows())
-				}
-			}
-		}
-	}
-}
-
-// rows are the outbox rows, for a failure's text.
-func (w *town) rows() string {
-	text := ""
-	for _, row := range w.store.Rows() {
-		text += fmt.Sprintf("%s %s %s %s %s %s\n", row.Incident[:4], row.Receiver, row.Kind, row.Key, row.State, row.Error)
-	}
-	return text
 }

@@ -159,6 +159,7 @@ func TestTheLivedExampleIfSomethingElseHappens(t *testing.T) {
 	missed := func(o *FindingObservation) { o.Bands[0] = BandObservation{State: BandMissed} }
 	elevated := func(o *FindingObservation) { o.Trigger = triggers.Elevated }
 	low := func(o *FindingObservation) { o.Low = true }
+	unproven := func(o *FindingObservation) { o.Bands[0].Unproven = "2 of 50: about 12 more" }
 	strict := actedRunbook(true)
 	strict.Runbook.Recovery.Key.Clause.Condition.AtLeast = 1
 	const began, cleared = "14:36:00 hold_started", "14:41:15 trigger_cleared"
@@ -182,6 +183,8 @@ func TestTheLivedExampleIfSomethingElseHappens(t *testing.T) {
 			[]string{began, cleared, "14:45:00 hold_broken", "14:45:15 hold_started", "15:00:15 resolved"}},
 		{"the trigger elevated until 14:52:45", workedExampleWith("14:41:15", "14:52:45", elevated), nil, "", "",
 			[]string{began, "14:53:00 trigger_cleared", "14:53:00 resolved"}},
+		{"counts that prove nothing yet let the hold last on", workedExampleWith("14:50:00", "14:53:00", unproven), nil, "", "",
+			[]string{began, cleared, "14:53:15 resolved"}},
 		{"the daemon gone within the hold", workedExampleAt, nil, "14:40", "14:47", []string{began, cleared, "14:51:00 resolved"}},
 		{"the daemon gone beyond the end", workedExampleAt, nil, "14:40", "15:05", []string{began, cleared, "14:51:00 resolved"}},
 		{"the index step without a condition", workedExampleAt, actedRunbook(false), "", "",

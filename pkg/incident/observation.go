@@ -120,6 +120,10 @@ type Policy struct {
 	Carries     map[string]Carries // what each receiver can be told beside a page and its end
 	Actions     string             // dry_run, enabled, off
 	Changes     ChangePolicy
+
+	// InForce is filled in by the Desk: the runbook in force of a name, nil for none, the same all through a decision. Nil:
+	// none is known.
+	InForce func(name string) *runbook.Snapshot
 }
 
 // ChangePolicy says which changes may be suspects.

@@ -58,16 +58,18 @@ func (o outcome) ended(r *Record) string {
 	return r.endsAt(o.delivery)
 }
 
-// endsAt is the key of an older round that a page ends at its receiver: the one that it was written to end, if its own page
-// was accepted there, else the newest one that stands. Rows are sent in their order, so whoever sends this one knows.
+// endsAt is the key of an older round that a page ends at its receiver: the newest one that stands there. Where the page's
+// own round was ended before the page was sent, what the same event ended stands there yet: rows are sent in their order,
+// and that ending comes after this page.
 func (r *Record) endsAt(page Delivery) string {
-	newest := Receipt{}
+	newest, endedBy := Receipt{}, int64(0)
+	if awaited := find(r.Awaited, page.Receiver, page.Round); awaited != nil {
+		endedBy = awaited.EndedBy
+	}
 	for _, receipt := range r.Pages {
-		mine := receipt.Receiver == page.Receiver && receipt.Round < page.Round && receipt.Digest == "" && page.EndsKey != ""
-		if mine && receipt.Key == page.EndsKey {
-			return page.EndsKey
-		}
-		if mine && !receipt.Ended && receipt.Round > newest.Round {
+		older := receipt.Receiver == page.Receiver && receipt.Round < page.Round && receipt.Digest == ""
+		stands := !receipt.Ended || endedBy != 0 && receipt.EndedBy == endedBy
+		if older && stands && receipt.Round > newest.Round {
 			newest = receipt
 		}
 	}

@@ -56,7 +56,7 @@ func (w *town) reload() {
 	i := rapid.IntRange(0, len(w.inForce)-1).Draw(w.t, "runbook")
 	s := townRunbook(i)
 	s.Runbook.Owner = rapid.SampledFrom([]string{"oncall", "serving", "lead"}).Draw(w.t, "owner")
-	w.inForce[i], w.hashes[i] = s, s.Runbook.Name+s.Runbook.Owner
+	w.inForce[i], w.hashes[i] = s, s.Hash()
 	w.touched = w.now
 }
 
@@ -207,24 +207,24 @@ func (w *town) runner() {
 	}
 }
 
-// followed tells whether a later page to the same receiver counts on a row to be accepted.
-func (w *town) followed(row Row) bool {
-	return slices.ContainsFunc(w.store.Rows(), func(other Row) bool {
-		return other.Kind == DeliverPage && other.EndsKey == row.Key && other.Receiver == row.Receiver
-	})
-}
-
-// settle handles a row whose turn it is: a page as is said, while every other message is accepted.
+// settle handles a row whose turn it is: one that nobody needs any more is not sent, a page is handled as is said, and every
+// other message is accepted.
 func (w *town) settle(page func(Delivery) error) bool {
 	for _, row := range w.store.Rows() {
 		if row.State != RowDue || row.Due.After(w.now) {
 			continue
 		}
-		if row.Kind == DeliverPage && !w.followed(row) {
-			must(w.t, page(row.Delivery))
-		} else {
-			must(w.t, w.desk.Delivered(w.t.Context(), row.Delivery, ""))
+		briefing, err := w.desk.Brief(w.t.Context(), row.Delivery)
+		must(w.t, err)
+		switch {
+		case briefing.Needless != "":
+			err = w.desk.Superseded(w.t.Context(), row.Delivery, briefing.Needless)
+		case row.Kind == DeliverPage:
+			err = page(row.Delivery)
+		default:
+			err = w.desk.Delivered(w.t.Context(), row.Delivery, "")
 		}
+		must(w.t, err)
 		return true
 	}
 	return false

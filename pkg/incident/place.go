@@ -120,7 +120,7 @@ func (d *decision) mayReopen(f Firing, open []*decision) bool {
 	})
 }
 
-// reopen opens an ended incident again, with the runbook in force now.
+// reopen opens an ended incident again.
 func (d *decision) reopen(f Firing) {
 	r := d.record
 	body := Reopened{
@@ -130,14 +130,57 @@ func (d *decision) reopen(f Firing) {
 	if f.Severity.Worse(r.Severity) {
 		body.Severity, body.Rule = f.Severity, f.Rule
 	}
-	first := r.Findings[0].runbook()
-	if r.Findings[0].Name == body.Name {
-		first = &f.Snapshot.Runbook
-	}
-	body.NextUpdateAt = firstUpdateOf(first, body.Severity, d.t)
-	d.add(body, f.key())
+	d.renew(body, f.key(), f)
 	d.took(f)
 	d.rank(CauseReopened, f.Running, f.Exposures)
+}
+
+// renew adds a reopening, with the runbooks in force: each finding goes on with its own as it is by now, if there is one.
+// firings are of the finding that fires; what tells the event from others of its kind.
+func (d *decision) renew(body Reopened, what string, firings ...Firing) {
+	r := d.record
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		s := d.policy.inForce(f.Name)
+		if s == nil || f.Name == body.Name || s.Hash() == f.Runbook {
+			continue
+		}
+		if body.Runbooks == nil {
+			body.Runbooks = map[string]string{}
+		}
+		body.Runbooks[f.Name] = s.Hash()
+		firings = append(firings, Firing{Snapshot: s, Hash: s.Hash()})
+	}
+	first := r.Findings[0].runbook()
+	for _, f := range firings {
+		if f.Snapshot.Runbook.Name == r.Findings[0].Name {
+			first = &f.Snapshot.Runbook
+		}
+	}
+	body.NextUpdateAt = firstUpdateOf(first, body.Severity, d.t)
+	d.add(body, what)
+	for _, f := range firings {
+		d.record.take(f)
+	}
+}
+
+// inForce is the runbook in force of a name, nil where there is none or nobody knows.
+func (p Policy) inForce(name string) *runbook.Snapshot {
+	if p.InForce == nil {
+		return nil
+	}
+	return p.InForce(name)
+}
+
+// takeRenewed gives the findings the runbooks that an event put in force, which are no part of it.
+func (r *Record) takeRenewed(e Event, p Policy) {
+	reopened, ok := e.Body.(Reopened)
+	if !ok {
+		return
+	}
+	for name, hash := range reopened.Runbooks {
+		r.take(Firing{Snapshot: p.inForce(name), Hash: hash})
+	}
 }
 
 func (f Firing) opened(t time.Time) Opened {

@@ -38,7 +38,7 @@ func TestLaws(t *testing.T) {
 }
 
 // elsewhere are the kinds of events that towns lack, for nothing that is decided depends on them.
-var elsewhere = map[string]bool{"gap_noted": true, "triage_answered": true, "evidence_gathered": true, "change_seen": true}
+var elsewhere = map[string]bool{"gap_noted": true, "triage_answered": true, "evidence_gathered": true, "change_seen": true, "suspects_ranked": true}
 
 // TestAWalkedGapIsAsIfTheDaemonHadNeverBeenGone plays a town with kills, gaps and people who only look, against the same
 // one undisturbed: what the ticks found is the same, to the id of each event.

@@ -63,6 +63,8 @@ type Record struct {
 	Pages   []Receipt // every receiver that accepted a page of this incident
 	Awaited []Receipt // each page that its receiver has neither accepted nor refused for good
 
+	ToldOver int `json:",omitempty"` // the last round whose receivers were told that the incident ended; 0: none
+
 	Follows  string
 	LastTick time.Time // of the newest event that a tick found; no tick up to it is decided again
 	Version  int64     // seq of the last event
@@ -210,6 +212,7 @@ type Receipt struct {
 	Severity  runbook.Severity // of the round
 	StartedAt time.Time        // of the round
 	Ended     bool             // a later round's page ended the key there, or the incident's end did
+	EndedBy   int64            `json:",omitempty"` // seq of the event that ended whatever stood; 0: a later page ended it, or it stands
 	Receipt   string           `json:",omitempty"` // what the receiver answered
 	Digest    string           `json:",omitempty"` // key of the storm's digest that carried it
 }

@@ -43,6 +43,7 @@ type world struct {
 	began    time.Time // before it nothing was unknown
 	now      time.Time
 	told     func(*Record, []Event)
+	inForce  []*runbook.Snapshot
 	actions  func(r *Record, t time.Time) map[string]ActionObservation // nil: none is looked at
 }
 
@@ -79,6 +80,14 @@ func newWorld(t tester, began time.Time, truth truth) *world {
 func (w *world) restart() {
 	w.desk = NewDesk(Config{
 		Store: w.store, Policy: func() Policy { return w.policy }, Now: func() time.Time { return w.now }, Log: zap.NewNop(),
+		InForce: func(name string) *runbook.Snapshot {
+			for _, s := range w.inForce {
+				if s.Runbook.Name == name {
+					return s
+				}
+			}
+			return nil
+		},
 		OnEvents: func(r *Record, events []Event) {
 			if w.told != nil {
 				w.told(r, events)

@@ -235,6 +235,20 @@ func TestEvidenceStandsBesideItsItem(t *testing.T) {
 	}
 }
 
+func TestAPersonsReopeningRanksAnew(t *testing.T) {
+	w := changing(t)
+	w.now = clockTime("13:50")
+	w.reports("prompt", "prompt-v6", "prompt-v7", "13:30")
+	w.open()
+	w.now = clockTime("14:20")
+	w.command(Dismiss{By: "alice", Reason: FalseAlarm})
+	w.now = clockTime("14:21")
+	w.command(Reopen{By: "alice"})
+	if r := w.record(); len(r.Rankings) != 2 || r.Rankings[1].Cause != CauseReopened {
+		t.Errorf("rankings %+v", r.Rankings)
+	}
+}
+
 func TestAnEffectIsOneSentence(t *testing.T) {
 	w := changing(t)
 	w.now = clockTime("13:50")

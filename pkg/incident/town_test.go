@@ -51,7 +51,7 @@ func newTown(t *rapid.T, careless bool) *town {
 	label := rapid.SampledFrom([]string{"region", "tier"}).Draw(t, "label of the second runbook")
 	for i, of := range []string{"region", label} {
 		s := townRunbook(i)
-		w.inForce, w.hashes = append(w.inForce, s), append(w.hashes, s.Runbook.Name)
+		w.inForce, w.hashes = append(w.inForce, s), append(w.hashes, s.Hash())
 		for _, value := range []string{"a", "b"} {
 			w.places = append(w.places, spot{i, labels.FromStrings(of, value), drawTruth(t, ticks, w.began)})
 		}
@@ -122,8 +122,18 @@ func (w *town) restart() {
 	}
 	w.desk = NewDesk(Config{
 		Store: w.store, Policy: func() Policy { return w.policy }, Now: func() time.Time { return w.now }, Log: zap.NewNop(),
-		OnEvents: w.told,
+		OnEvents: w.told, InForce: w.runbookInForce,
 	})
+}
+
+// runbookInForce is the one of a name, nil for none.
+func (w *town) runbookInForce(name string) *runbook.Snapshot {
+	for _, s := range w.inForce {
+		if s.Runbook.Name == name {
+			return s
+		}
+	}
+	return nil
 }
 
 // drawTruth draws what can be known of a while: runs of ticks that are alike, mostly healthy, firing or unseen.
@@ -230,8 +240,9 @@ func (w *town) observe(r *Record, at time.Time) Observation {
 	for i := range r.Actions {
 		a := &r.Actions[i]
 		seen := ActionObservation{Effective: triggers.No}
-		delay := []time.Duration{0, time.Minute, 11 * time.Minute, 12 * time.Minute}[i%4]
-		if begun := a.begun(); !begun.IsZero() && !at.Before(begun.Add(delay)) {
+		delay := []time.Duration{2 * time.Minute, 11 * time.Minute, 0, 12 * time.Minute}[i%4]
+		when, _ := r.EffectiveWhen(a)
+		if begun := a.begun(); when != nil && !begun.IsZero() && !at.Before(begun.Add(delay)) {
 			seen.Effective = triggers.Yes
 		}
 		if due := r.EffectDue(a); !due.IsZero() && !at.Before(due) {

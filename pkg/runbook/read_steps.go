@@ -102,7 +102,7 @@ func jsonType(v document.Value) (string, bool) {
 		return "", false
 	}
 	kind, _, err := mime.ParseMediaType(text)
-	if err != nil || kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {
+	if err != nil || kind != "application/json" && (!strings.HasPrefix(kind, "application/") || !strings.HasSuffix(kind, "+json")) {
 		v.Error("`"+text+"` is no kind of JSON", "such as application/json, the default, or application/merge-patch+json")
 		return "", false
 	}

@@ -186,7 +186,7 @@ func registerCommands(s *incidents, api huma.API) {
 }
 
 // commandNames are what can be posted below an incident's path.
-var commandNames = []string{"acknowledge", "unacknowledge", "notes", "severity", "updates", "mitigated", "dismiss", "reopen", "triage/{n}", "rollbacks", "approve"}
+var commandNames = []string{"acknowledge", "unacknowledge", "notes", "severity", "updates", "mitigated", "dismiss", "reopen", "triage/{n}", "evidence", "rollbacks", "approve"}
 
 var belowIncident = regexp.MustCompile(`^/api/v1/incidents/[^/]+/.+`)
 

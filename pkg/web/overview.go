@@ -121,6 +121,9 @@ func registerOthers(api huma.API, config Config) {
 		registerSilences(api, config, first)
 	}
 	registerRollbacks(api, config, first)
+	if config.Evidence != nil {
+		registerEvidence(api, config)
+	}
 	if config.Changes != nil {
 		registerChanges(api, config, first)
 	}

@@ -27,7 +27,7 @@ func TestWhatARollbackCannotMeanIsRefused(t *testing.T) {
 		{"nothing", "POST", back, `{"by":"alice"}`, 422, []string{"body.step", "either step or mitigate"}},
 		{"both", "POST", back, `{"by":"alice","step":"prompt","mitigate":"x"}`, 422, []string{"either step or mitigate"}},
 		{"a rollback by nobody", "POST", back, `{"step":"prompt"}`, 422, []string{"body.by"}},
-		{"a misspelt step", "POST", back, `{"by":"alice","step":"suport prompt"}`, 422, []string{`no step \"suport prompt\"`, "body.step", "did you mean support prompt?", "retrieval_index"}},
+		{"a misspelt step", "POST", back, `{"by":"alice","step":"support promt"}`, 422, []string{`no step \"support promt\"`, "body.step", "did you mean support prompt?", "retrieval_index"}},
 		{"a step that clears the screen", "POST", back, `{"by":"alice","step":"\u001b[2J"}`, 422, []string{"body.step", "control"}},
 		{"a step without end", "POST", back, `{"by":"alice","step":"` + long + `"}`, 422, []string{"body.step", "200"}},
 		{"a mitigation that there is not", "POST", back, `{"by":"alice","mitigate":"Pray"}`, 422, []string{`no mitigation \"Pray\"`, "body.mitigate", "Route paid traffic"}},

@@ -67,6 +67,8 @@ type Config struct {
 	Changes Changes
 	// Planner prepares the actions of the runbooks. nil: the daemon performs none, and what people did by hand is recorded.
 	Planner Planner
+	// Evidence gathers the evidence of a checklist again; nil leaves that out.
+	Evidence EvidenceFunc
 	// Receivers are the ways to reach people; nil leaves out /api/v1/receivers.
 	Receivers Receivers
 	// Drill opens a practice incident; nil leaves out /api/v1/drills.

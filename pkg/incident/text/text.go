@@ -352,6 +352,16 @@ func (p *page) checklist(items []incident.TriageView) {
 	}
 }
 
+// Checklist is the checklist alone, with what was found for each item and how it was answered.
+func Checklist(view incident.View, now time.Time) string {
+	p := &page{now: now}
+	p.checklist(view.Triage)
+	if len(view.Triage) == 0 {
+		return "the runbook's checklist is empty\n"
+	}
+	return strings.TrimPrefix(p.text.String(), "\n")
+}
+
 // actions tells what was done so far, and what came of it.
 func (p *page) actions(all []incident.ActionView) {
 	if len(all) == 0 {

@@ -48,6 +48,11 @@ func (c *Client) Acknowledge(ctx context.Context, ref, by string) (incident.View
 	return c.command(ctx, ref, "acknowledge", words{"by": by})
 }
 
+// GatherEvidence looks again at what an incident's checklist is to be decided by.
+func (c *Client) GatherEvidence(ctx context.Context, ref string) (incident.View, error) {
+	return c.command(ctx, ref, "evidence", words{})
+}
+
 // Unacknowledge gives an incident back: people are called again.
 func (c *Client) Unacknowledge(ctx context.Context, ref, by string) (incident.View, error) {
 	return c.command(ctx, ref, "unacknowledge", words{"by": by})
