@@ -14,6 +14,7 @@ import (
 const (
 	shownSegments  = 5
 	shownTriage    = 5
+	shownChanges   = 5
 	shownRollbacks = 8
 
 	shownMitigations = 3
@@ -169,6 +170,7 @@ func pageText(view incident.View, reason string, now time.Time) string {
 	if len(view.Segments) > 1 {
 		t.list("Breached", "", segments(view), shownSegments)
 	}
+	t.list("Changed before impact", "", plain.Changed(view), shownChanges)
 	t.list("Check first", "1", triage(view), shownTriage)
 	t.list("Buy time first, if it helps", "", mitigations(view), shownMitigations)
 	t.list("Roll back, in this order", "1", rollbacks(view), shownRollbacks)

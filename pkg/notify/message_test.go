@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/irdaemon/irdaemon/pkg/changes"
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
@@ -51,6 +52,9 @@ func refusals(t *testing.T) incident.View {
 			{N: 6, Check: "Inspect blocked intents"},
 			{N: 7, Check: "Compare prompt versions on shadow requests"},
 		},
+		Suspects: []changes.Suspect{{Rank: 1, Reason: "29 min before impact; was prompt-v6", Change: changes.Change{
+			Artifact: "prompt", From: "prompt-v6", To: "prompt-v7", By: "deploy pipeline"}}},
+		Unchanged: []string{"no code deploy, no weights deploy in 24 h"},
 		Rollbacks: []incident.RollbackView{
 			{Artifact: "prompt", Name: "support prompt", Do: "Set the live prompt label of the support bot back to <previous version>, in the prompt registry.\n"},
 			{Artifact: "retrieval_index", Name: "retrieval_index", Do: "Point the alias kb-live from <current version> to <previous version>."},

@@ -49,7 +49,7 @@ receivers: [{name: test, webhook_configs: [{url: %q, send_resolved: true}]}]
 		"--web.listen-address="+address,
 		"--cluster.listen-address=",
 		"--log.level=warn")
-	a.waitUntilReady(a.url + "/-/ready")
+	a.waitUntilReady(client, a.url+"/-/ready")
 	return a
 }
 
@@ -93,7 +93,7 @@ type shownAlert struct {
 
 func (a *alertmanagerServer) shown() ([]shownAlert, error) {
 	var alerts []shownAlert
-	err := getJSON(a.url+"/api/v2/alerts", &alerts)
+	err := getJSON(client, a.url+"/api/v2/alerts", &alerts)
 	return alerts, err
 }
 

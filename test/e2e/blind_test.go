@@ -101,7 +101,7 @@ func (r *railway) stillVerifying(id string) error {
 	if i.State != "verifying" {
 		return fmt.Errorf("the incident is %s", i.State)
 	}
-	if err := answers(r.daemon.url + "/-/healthy"); err != nil {
+	if err := answers(r.daemon.client, r.daemon.url+"/-/healthy"); err != nil {
 		return err // blind is not dead
 	}
 	return r.daemon.hasIncidents(1)
@@ -154,7 +154,7 @@ func TestStartsWithoutItsMetricSource(t *testing.T) {
 		if r.daemon.hasExited() {
 			t.Fatalf("the daemon ended: %v", r.daemon.exitErr)
 		}
-		if err := answers(r.daemon.url + "/-/healthy"); err != nil {
+		if err := answers(r.daemon.client, r.daemon.url+"/-/healthy"); err != nil {
 			return struct{}{}, err
 		}
 		status, body, err := r.daemon.readiness()

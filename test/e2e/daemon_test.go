@@ -25,7 +25,9 @@ type daemon struct {
 	t        testing.TB
 	program  string
 	folder   string
+	listen   string
 	url      string
+	client   *http.Client // with what the daemon asks for of whoever calls it
 	// readyAt is when the present start was first seen to be ready.
 	readyAt time.Time
 }
@@ -38,7 +40,7 @@ func newDaemon(t testing.TB, files func(listen string) map[string]string) *daemo
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	d := &daemon{t: t, program: program, folder: t.TempDir(), url: "http://" + address}
+	d := &daemon{t: t, program: program, folder: t.TempDir(), listen: address, url: "http://" + address, client: client}
 	for name, text := range files(address) {
 		d.write(name, text)
 	}
@@ -73,7 +75,7 @@ func (d *daemon) start() {
 func (d *daemon) startReady() {
 	d.t.Helper()
 	d.start()
-	d.waitUntilReady(d.url + "/-/ready")
+	d.waitUntilReady(d.client, d.url+"/-/ready")
 	d.readyAt = time.Now()
 }
 
@@ -84,10 +86,12 @@ func (d *daemon) tell() {
 	} else if incidents, err := d.incidents(); err != nil {
 		d.t.Logf("the daemon's incidents: %v", err)
 	} else {
-		for _, i := range incidents {
+		for _, i := range incidents[:min(len(incidents), 5)] {
 			whole, err := d.incident(i.ID)
 			d.t.Logf("incident #%d %s %s %s (%v):\n%s", i.Number, i.ID, i.Runbook, i.State, err, whole.story())
 		}
+		_, runbooks, err := get(d.client, d.url+"/api/v1/runbooks")
+		d.t.Logf("how its windows stand (%v): %s", err, runbooks)
 	}
 	if d.process != nil {
 		d.t.Logf("the daemon's log ends:\n%s", d.logTail(60))
@@ -120,13 +124,25 @@ type incident struct {
 	ImpactEndedAt   time.Time `json:"impact_ended_at"`
 	ResolvedAt      time.Time `json:"resolved_at"`
 
-	Timeline []struct {
-		At         time.Time `json:"at"`
-		RecordedAt time.Time `json:"recorded_at"`
-		Kind       string    `json:"kind"`
-		Actor      string    `json:"actor"`
-		Text       string    `json:"text"`
-	} `json:"timeline"`
+	PinnedUntil time.Time `json:"pinned_until"`
+	Silenced    []string  `json:"silenced"`
+	Called      []string  `json:"called"`
+	ReopenedAt  time.Time `json:"reopened_at"`
+	Findings    []struct {
+		Runbook string `json:"runbook"`
+	} `json:"findings"`
+
+	Timeline []timelineEntry `json:"timeline"`
+}
+
+// timelineEntry is an event of an incident.
+type timelineEntry struct {
+	Seq        int64     `json:"seq"`
+	At         time.Time `json:"at"`
+	RecordedAt time.Time `json:"recorded_at"`
+	Kind       string    `json:"kind"`
+	Actor      string    `json:"actor"`
+	Text       string    `json:"text"`
 }
 
 // story is the timeline, an event a line.
@@ -154,13 +170,13 @@ func (d *daemon) incidents() ([]incident, error) {
 	var list struct {
 		Incidents []incident `json:"incidents"`
 	}
-	err := getJSON(d.url+"/api/v1/incidents", &list)
+	err := getJSON(d.client, d.url+"/api/v1/incidents", &list)
 	return list.Incidents, err
 }
 
 func (d *daemon) incident(id string) (incident, error) {
 	var i incident
-	err := getJSON(d.url+"/api/v1/incidents/"+id, &i)
+	err := getJSON(d.client, d.url+"/api/v1/incidents/"+id, &i)
 	return i, err
 }
 
@@ -192,7 +208,7 @@ func (d *daemon) post(path string, body any) (int, string) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	response, err := client.Post(d.url+path, "application/json", bytes.NewReader(text))
+	response, err := d.client.Post(d.url+path, "application/json", bytes.NewReader(text))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -232,7 +248,7 @@ func (d *daemon) hangUp() {
 // metric adds up the series of a metric that carry a label, given as name and value, or all of them without one.
 // A metric that is not there is an error: an expectation of 0 must not come true by a wrong name.
 func (d *daemon) metric(name string, label ...string) (float64, error) {
-	_, page, err := get(d.url + "/metrics")
+	_, page, err := get(d.client, d.url+"/metrics")
 	if err != nil {
 		return 0, err
 	}
@@ -269,7 +285,7 @@ func (d *daemon) metricIs(name string, want func(float64) bool, label ...string)
 
 // readiness gives status and body of the readiness page.
 func (d *daemon) readiness() (int, string, error) {
-	status, body, err := get(d.url + "/-/ready")
+	status, body, err := get(d.client, d.url+"/-/ready")
 	return status, string(body), err
 }
 

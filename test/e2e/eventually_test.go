@@ -49,12 +49,15 @@ func always(t testing.TB, until time.Time, what string, probe func() error) {
 	}
 }
 
-// client talks to processes on this machine, none of which has a reason to take longer.
-var client = &http.Client{Timeout: 5 * time.Second}
+// patience is how long an answer of a process on this machine may take.
+const patience = 15 * time.Second
+
+// client asks processes that take everybody's word.
+var client = &http.Client{Timeout: patience}
 
 // getJSON reads a JSON document. Every status but 200 is an error that carries the body.
-func getJSON(url string, into any) error {
-	status, body, err := get(url)
+func getJSON(asker *http.Client, url string, into any) error {
+	status, body, err := get(asker, url)
 	if err != nil {
 		return err
 	}
@@ -67,8 +70,8 @@ func getJSON(url string, into any) error {
 	return nil
 }
 
-func get(url string) (status int, body []byte, err error) {
-	response, err := client.Get(url)
+func get(asker *http.Client, url string) (status int, body []byte, err error) {
+	response, err := asker.Get(url)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -78,8 +81,8 @@ func get(url string) (status int, body []byte, err error) {
 }
 
 // answers is nil when the URL answers 200.
-func answers(url string) error {
-	status, body, err := get(url)
+func answers(asker *http.Client, url string) error {
+	status, body, err := get(asker, url)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("GET %s: %d: %s", url, status, body)
 	}

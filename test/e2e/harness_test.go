@@ -17,7 +17,7 @@ import (
 func TestPrometheusSeesWhatTheBotDoes(t *testing.T) {
 	t.Parallel()
 	r := &railway{t: t, scale: usualScale, bot: startBot(t, "support-bot", "sales-bot")}
-	r.prometheus = startPrometheus(t, r.bot)
+	r.prometheus = startPrometheus(t, r.bot.server)
 	r.waitForHistory()
 
 	share := func() float64 {
@@ -55,7 +55,7 @@ func TestPrometheusSeesWhatTheBotDoes(t *testing.T) {
 
 func TestFaultsOfTheWayToPrometheus(t *testing.T) {
 	t.Parallel()
-	prometheus := startPrometheus(t, startBot(t, "support-bot"))
+	prometheus := startPrometheus(t, startBot(t, "support-bot").server)
 	way := startFaultProxy(t, prometheus.url)
 	query := way.server.URL + "/api/v1/query?query=1"
 	impatient := &http.Client{Timeout: 500 * time.Millisecond}
@@ -107,7 +107,7 @@ func TestAlertmanagerTellsTheTest(t *testing.T) {
 			"labels":   map[string]string{"alertname": "good-users-refused", "round": "1"},
 			"startsAt": time.Now().Add(-time.Minute), "endsAt": ends,
 		}}
-		if status, answer := (&daemon{t: t, url: am.url}).post("/api/v2/alerts", alert); status != http.StatusOK {
+		if status, answer := (&daemon{t: t, url: am.url, client: client}).post("/api/v2/alerts", alert); status != http.StatusOK {
 			t.Fatalf("post an alert: %d: %s", status, answer)
 		}
 	}

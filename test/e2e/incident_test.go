@@ -175,7 +175,7 @@ func (r *railway) takeNote(id string) {
 }
 
 // checkTimes holds the times of a resolved incident against their order.
-func checkTimes(t *testing.T, i incident) {
+func checkTimes(t testing.TB, i incident) {
 	t.Helper()
 	ordered := func(names string, times ...time.Time) {
 		t.Helper()
@@ -207,7 +207,7 @@ func (r *railway) endedOnce() error {
 
 func (r *railway) checkMetrics() {
 	r.t.Helper()
-	response, err := client.Get(r.daemon.url + "/metrics")
+	response, err := r.daemon.client.Get(r.daemon.url + "/metrics")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -301,5 +301,27 @@ func TestAPageOutlivesADeadReceiverAndAKilledDaemon(t *testing.T) {
 	if page.id != turnedAway.id || page.id == "" {
 		t.Errorf("sent again with the id %q, want the first attempt's %q, by which a receiver knows a repetition", page.id, turnedAway.id)
 	}
+	if !page.Data.Resent || page.Data.DedupKey != turnedAway.Data.DedupKey {
+		t.Errorf("sent again with the key %s, resent %t; want the first attempt's %s, and that it may have arrived before",
+			page.Data.DedupKey, page.Data.Resent, turnedAway.Data.DedupKey)
+	}
 	always(t, time.Now().Add(5*interval), "after the delivery", r.onlyOnePage)
+}
+
+func TestARoleWhoseReceiverRefusesForGoodIsPassedOver(t *testing.T) {
+	t.Parallel()
+	s := quickScale
+	s.acknowledgeWithin = 10 * time.Minute
+	r := startRailway(t, s, func(r *railway) { r.other.alone = true })
+	r.oncall.set(refuses)
+	r.breach()
+	page := r.lead.waitFor(t, "incident.page", r.firesWithin())
+	if page.Data.Round != 1 {
+		t.Errorf("the lead is called in round %d, want the one that began with the refused page", page.Data.Round)
+	}
+	i, err := r.daemon.incident(page.Data.Incident.ID)
+	if failed := i.times("page_failed"); err != nil || len(failed) != 1 || len(r.oncall.turnedAway("incident.page")) != 1 {
+		t.Errorf("the refused page was sent %d times, and %d refusals are in the record (%v), want one of each:\n%s",
+			len(r.oncall.turnedAway("incident.page")), len(failed), err, i.story())
+	}
 }

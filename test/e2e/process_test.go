@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -80,13 +81,13 @@ func (p *process) hasExited() bool {
 }
 
 // waitUntilReady waits until the URL answers 200, and fails at once when the process ends before.
-func (p *process) waitUntilReady(url string) {
+func (p *process) waitUntilReady(asker *http.Client, url string) {
 	p.t.Helper()
-	eventually(p.t, 20*time.Second, p.name+" is ready", func() (struct{}, error) {
+	eventually(p.t, 40*time.Second, p.name+" is ready", func() (struct{}, error) {
 		if p.hasExited() {
 			p.t.Fatalf("%s ended before it was ready: %v; its log ends:\n%s", p.name, p.exitErr, p.logTail(40))
 		}
-		return struct{}{}, answers(url)
+		return struct{}{}, answers(asker, url)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-// prometheusServer is a real Prometheus that scrapes the bot every second.
+// prometheusServer is a real Prometheus that scrapes an exporter every second.
 type prometheusServer struct {
 	*process
 	t       testing.TB
@@ -24,7 +25,7 @@ type prometheusServer struct {
 	url     string
 }
 
-func startPrometheus(t testing.TB, scraped *bot) *prometheusServer {
+func startPrometheus(t testing.TB, exporter *httptest.Server) *prometheusServer {
 	t.Helper()
 	p := &prometheusServer{t: t, folder: t.TempDir(), address: freeAddress(t)}
 	p.url = "http://" + p.address
@@ -33,7 +34,7 @@ global: {scrape_interval: 1s, scrape_timeout: 900ms}
 scrape_configs:
   - job_name: bot
     static_configs: [{targets: [%q]}]
-`, strings.TrimPrefix(scraped.server.URL, "http://")))
+`, strings.TrimPrefix(exporter.URL, "http://")))
 	p.start()
 	return p
 }
@@ -46,7 +47,7 @@ func (p *prometheusServer) start() {
 		"--storage.tsdb.path="+filepath.Join(p.folder, "data"),
 		"--web.listen-address="+p.address,
 		"--log.level=warn")
-	p.waitUntilReady(p.url + "/-/ready")
+	p.waitUntilReady(client, p.url+"/-/ready")
 }
 
 // point is a value at a time.
@@ -71,7 +72,7 @@ func (p *prometheusServer) history(expression string, from, to time.Time) ([]poi
 			} `json:"result"`
 		} `json:"data"`
 	}
-	if err := getJSON(p.url+"/api/v1/query_range?"+query.Encode(), &answer); err != nil {
+	if err := getJSON(client, p.url+"/api/v1/query_range?"+query.Encode(), &answer); err != nil {
 		return nil, err
 	}
 	if n := len(answer.Data.Result); n != 1 {

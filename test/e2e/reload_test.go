@@ -4,7 +4,9 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -75,4 +77,54 @@ func TestTheFilesOfTheKubernetesExamplePassCheck(t *testing.T) {
 	if output, err := exec.Command(program, "check", "../../deploy/kubernetes/config").CombinedOutput(); err != nil {
 		t.Errorf("irdaemon check: %v\n%s", err, output)
 	}
+}
+
+// TestWhatIsMendedHelpsAtOnce reloads settings in which nobody can be called, and then tokens.
+func TestWhatIsMendedHelpsAtOnce(t *testing.T) {
+	t.Parallel()
+	var people map[string]*person
+	r := newRailway(t, quickScale, func(r *railway) {
+		people = r.askForTokens()
+		r.other.alone = true
+		r.other.roles = `
+  llm-oncall: {page: [], escalate_to: [llm-lead]}
+  llm-lead: {page: []}`
+	})
+	r.daemon.meets(people)
+	r.daemon.startReady()
+	r.waitForHistory()
+	r.breach()
+	unheard := r.trouble("unheard", r.firesWithin()+time.Minute)
+	if !strings.Contains(unheard.Data.Message.Title, "#1 (good-users-refused)") {
+		t.Errorf("the call does not say for which incident nobody is called: %s", unheard.Data.Message.Title)
+	}
+	r.reload(func(s *settings) { s.roles = "" })
+	page := r.oncall.waitFor(t, "incident.page", 5*time.Second)
+	if page.Data.Round != 1 {
+		t.Errorf("called in round %d, want the round that nobody heard, 1", page.Data.Round)
+	}
+	r.troubleOver(unheard.Data.DedupKey)
+
+	before := *people["alice"]
+	before.run("incidents")
+	token, entry := newToken(t, r.daemon.program, "alice", "respond")
+	root, rootEntry := newToken(t, r.daemon.program, "root", "admin")
+	r.reload(func(s *settings) { s.files["secrets/tokens.yaml"] = "tokens:\n" + entry + rootEntry })
+	r.daemon.client.Transport = bearer{token: root}
+	if said := before.isRefused("ack", "1"); !strings.Contains(said, "no such token") {
+		t.Errorf("a token that was taken away: %s", said)
+	}
+	r.daemon.write("alice", token)
+	after := before
+	after.tokenFile = filepath.Join(r.daemon.folder, "alice")
+	after.run("ack", "1")
+	if i, err := r.daemon.incident(page.Data.Incident.ID); err != nil || i.AcknowledgedBy != "alice" {
+		t.Errorf("taken by %q (%v), want alice", i.AcknowledgedBy, err)
+	}
+
+	r.daemon.write("secrets/tokens.yaml", "tokens:\n"+strings.Replace(entry, "scopes:", "scope:", 1))
+	if status, answer := r.daemon.post("/-/reload", nil); status != http.StatusUnprocessableEntity || !regexp.MustCompile(`tokens\.yaml:\d+:\d+: .*scope`).MatchString(answer) {
+		t.Errorf("reload of a tokens file with a typo: %d: %s", status, answer)
+	}
+	after.run("incidents") // the tokens loaded before stay in force
 }

@@ -21,6 +21,7 @@ type receiverMood int
 const (
 	accepts receiverMood = iota
 	answers503
+	refuses // for good
 	neverAnswers
 )
 
@@ -49,7 +50,17 @@ type payload struct {
 	Type      string    `json:"type"` // incident.page, incident.notice or incident.resolved
 	Timestamp time.Time `json:"timestamp"`
 	Data      struct {
-		DedupKey string   `json:"dedup_key"`
+		DedupKey string `json:"dedup_key"`
+		EndsKey  string `json:"ends_key"`
+		Resent   bool   `json:"resent"`
+		Drill    bool   `json:"drill"`
+		// AcknowledgeURL is the signed link of a page.
+		AcknowledgeURL string `json:"acknowledge_url"`
+		Digest         []struct {
+			ID       string `json:"id"`
+			Severity string `json:"severity"`
+		} `json:"digest"`
+		Digested int      `json:"digested"`
 		Round    int      `json:"round"`
 		Reasons  []string `json:"reasons"`
 		Message  struct {
@@ -100,6 +111,8 @@ func (w *webhookReceiver) take(answer http.ResponseWriter, r *http.Request, arri
 	switch mood {
 	case answers503:
 		http.Error(answer, "out for lunch", http.StatusServiceUnavailable)
+	case refuses:
+		http.Error(answer, "nobody of this name lives here", http.StatusBadRequest)
 	case neverAnswers:
 		select {
 		case <-r.Context().Done():

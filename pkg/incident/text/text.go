@@ -317,6 +317,16 @@ func (p *page) changed(view incident.View) {
 	}
 }
 
+// Changed gives what changed before impact, the first suspect first, then what did not change and what is not known;
+// nothing where nothing is said.
+func Changed(view incident.View) []string {
+	var all []string
+	for _, s := range view.Suspects {
+		all = append(all, Suspect(s))
+	}
+	return append(all, view.Unchanged...)
+}
+
 // Suspect gives a change before impact, and why it stands where it stands. It claims no cause.
 func Suspect(s changes.Suspect) string {
 	said := s.Change.Artifact

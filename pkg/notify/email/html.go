@@ -94,6 +94,7 @@ func (d *document) toDo(view incident.View) {
 		})
 	}
 	d.MoreSegments = max(0, len(view.Segments)-shownSegments)
+	d.list("Changed before impact", false, plain.Changed(view))
 	d.list("Check first", true, inWordsAll(view.Triage, plain.Check))
 	d.list("Buy time first, if it helps", false, inWordsAll(view.Mitigations, plain.Mitigation))
 	d.list("Roll back, in this order", true, inWordsAll(view.Rollbacks, plain.Rollback))

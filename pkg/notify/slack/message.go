@@ -18,6 +18,7 @@ const (
 	shownTriage      = 5
 	shownMitigations = 3
 	shownRollbacks   = 8
+	shownChanges     = 5
 	shownBands       = 3
 	shownDigest      = 20
 
@@ -96,6 +97,7 @@ func todo(view incident.View) []block {
 	if len(breached) > 1 { // the impact tells of one
 		blocks = append(blocks, list("Breached", "bullet", breached, shownSegments, itemRunes)...)
 	}
+	blocks = append(blocks, list("Changed before impact", "bullet", text.Changed(view), shownChanges, itemRunes)...)
 	blocks = append(blocks, list("Check first", "ordered", checks, shownTriage, itemRunes)...)
 	blocks = append(blocks, list("Buy time first, if it helps", "bullet", mitigations, shownMitigations, itemRunes)...)
 	blocks = append(blocks, list("Roll back, in this order", "ordered", rollbacks, shownRollbacks, itemRunes)...)
