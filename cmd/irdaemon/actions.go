@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"go.uber.org/zap"
 
 	"github.com/irdaemon/irdaemon/pkg/action"
 	"github.com/irdaemon/irdaemon/pkg/changes"
@@ -105,4 +108,47 @@ func has(l labels.Labels, selected map[string][]string) bool {
 		}
 	}
 	return true
+}
+
+// logRollbacks puts what was rolled back into the log of changes, or the next incident would suspect, and plan to go back
+// from, a version that runs no more. What the log showed already is not told twice: the same change is one.
+func (d *daemon) logRollbacks(r *incident.Record, events []incident.Event) {
+	for _, e := range events {
+		done, ok := e.Body.(incident.ActionDone)
+		if !ok || r.Class != incident.Real || done.How == incident.DoneSeen {
+			continue
+		}
+		c, ok := rolledBack(r, done.Action, e)
+		if !ok {
+			continue
+		}
+		go func() { // the commit that this is told in must end first
+			ctx, cancel := context.WithTimeout(context.Background(), logWithin)
+			defer cancel()
+			if _, err := d.desk.Report(ctx, c); err != nil {
+				d.log.Warn("a rollback is not in the log of changes", zap.String("incident", nameOf(r)), zap.String("artifact", c.Artifact), zap.Error(err))
+			}
+		}()
+	}
+}
+
+const logWithin = 10 * time.Second
+
+// rolledBack is the change that a rollback made; not ok where it is no step of the stack, or the versions are not known.
+func rolledBack(r *incident.Record, action string, e incident.Event) (c changes.Change, ok bool) {
+	for i := range r.Actions {
+		a := &r.Actions[i]
+		if a.ID != action || a.Step == "" || a.To == "" {
+			continue
+		}
+		for _, step := range r.Plan() {
+			if step.Name() == a.Step {
+				return changes.Change{
+					Artifact: step.Artifact, Service: cmp.Or(step.Service, r.Service), From: a.From, To: a.To, At: e.At, By: e.Actor,
+					Note: fmt.Sprintf("rolled back in incident #%d", r.Number),
+				}, true
+			}
+		}
+	}
+	return c, false
 }

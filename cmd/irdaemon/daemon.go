@@ -260,6 +260,7 @@ func (d *daemon) happened(r *incident.Record, events []incident.Event) {
 	d.station(r, events)
 	d.gathering.happened(r, events)
 	d.executor.Happened(r, events)
+	d.logRollbacks(r, events)
 	if d.options.OnEvents != nil {
 		d.options.OnEvents(r, events)
 	}

@@ -62,7 +62,7 @@ func (b Opened) apply(r *Record, e Event) {
 	r.Severity, r.Peak, r.Rule = b.Severity, b.Severity, b.Rule
 	r.BreachBegan, r.ImpactStartedAt = b.BreachBegan, b.ImpactStartedAt
 	r.OpenedAt, r.DetectedAt, r.Floor = e.At, e.RecordedAt, e.At
-	r.Follows, r.Normal, r.NextUpdateAt = b.Follows, b.Normal, b.NextUpdateAt
+	r.Follows, r.Normal, r.NextUpdateAt, r.BlastRadius = b.Follows, b.Normal, b.NextUpdateAt, b.BlastRadius
 	r.owe(CauseOpened)
 }
 

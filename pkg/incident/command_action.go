@@ -153,9 +153,15 @@ func (c Request) run(d *decision) error {
 	if err != nil {
 		return err
 	}
+	replaced := ""
 	for i := range d.record.Actions {
 		a := &d.record.Actions[i]
 		if !a.InFlight() && !a.Requested() {
+			continue
+		}
+		same := a.Step == body.Step && a.Mitigate == body.Mitigate
+		if a.Requested() && same && a.Digest != c.Digest {
+			replaced = a.ID // what it names is not what would be done now: nobody can approve it any more
 			continue
 		}
 		if a.RequestedBy == c.By && a.Step == body.Step && a.Mitigate == body.Mitigate && a.From == c.From && a.To == c.To && a.Digest == c.Digest {
@@ -168,6 +174,9 @@ func (c Request) run(d *decision) error {
 	}
 	body.Action, body.From, body.To, body.Digest = d.record.nextAction(), c.From, c.To, c.Digest
 	d.acknowledge(c.By)
+	if replaced != "" {
+		d.add(ActionFailed{Action: replaced, Why: FailedExpired, Cause: "it was asked for anew, for what would be sent now"}, replaced)
+	}
 	d.add(body, body.Action)
 	d.settle(body.Action)
 	return nil

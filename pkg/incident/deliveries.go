@@ -166,6 +166,7 @@ var progressKinds = map[string]bool{
 	Unacknowledged{}.Kind(): true, UpdatePosted{}.Kind(): true, UpdateOverdue{}.Kind(): true,
 	ActionRequested{}.Kind(): true, ActionApproved{}.Kind(): true, ActionStarted{}.Kind(): true, ActionDone{}.Kind(): true,
 	ActionEffective{}.Kind(): true, ActionFailed{}.Kind(): true, EffectMeasured{}.Kind(): true, Mitigated{}.Kind(): true,
+	EvidenceGathered{}.Kind(): true, SuspectsRanked{}.Kind(): true,
 }
 
 // progress tells receivers that accepted a page, and can carry it, what a commit brought: one row each, unless a page or an

@@ -43,6 +43,7 @@ type Record struct {
 	RecoveryBegan time.Time // first action or first hold since (re)opening; recovery.timeout counts from it
 	Unverified    bool
 	Blind         *Blindness
+	BlastRadius   *float64   `json:",omitempty"` // share of traffic in segments that breached when it opened; nil: unknown
 	Normal        *float64   `json:",omitempty"` // events a second of the service's traffic before impact; nil: unknown
 	Dismissal     *Dismissal `json:",omitempty"`
 

@@ -270,3 +270,40 @@ func TestAnEffectIsOneSentence(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestARequestWhoseDigestIsVoidIsReplacedByANewOne(t *testing.T) {
+	w := changing(t)
+	w.policy.Actions = ActionsEnabled
+	w.snapshot.Runbook.Rollback[1].Approval = "two_person"
+	w.open()
+	w.now = clockTime("14:12")
+	w.command(Request{By: "alice", Step: "support prompt", To: "prompt-v6", Digest: "one"})
+	w.command(Request{By: "bob", Step: "support prompt", To: "prompt-v6", Digest: "two"}) // the live version moved
+	actions := w.record().Actions
+	if len(actions) != 2 || actions[0].Why != FailedExpired || !actions[1].Requested() || actions[1].Digest != "two" {
+		t.Fatalf("actions %+v", actions)
+	}
+	if _, err := w.desk.Command(t.Context(), "1", Request{By: "carol", Step: "support prompt", To: "prompt-v6", Digest: "two"}, Idempotency{}); err == nil {
+		t.Error("a third person's equal request is a second action")
+	}
+	w.command(Approve{By: "alice", Action: actions[1].ID, Digest: "two"})
+	if a := w.record().Actions[1]; !a.Approved() {
+		t.Errorf("approved by alice: %+v", a)
+	}
+}
+
+func TestEvidenceIsNewsForWhoeverWasPaged(t *testing.T) {
+	w := changing(t)
+	w.policy.Carries = map[string]Carries{"pager-oncall": {Progress: true}}
+	w.snapshot.Runbook.Triage = []runbook.Check{{Title: "Is it real?"}}
+	w.open()
+	w.send()
+	w.now = clockTime("14:10:05")
+	if err := w.desk.Evidence(t.Context(), "1", EvidenceGathered{N: 1, Text: "paid 19%"}); err != nil {
+		t.Fatal(err)
+	}
+	rows := w.store.Rows()
+	if last := rows[len(rows)-1]; last.Kind != DeliverProgress || last.Receiver != "pager-oncall" {
+		t.Errorf("the last row is %+v", last)
+	}
+}

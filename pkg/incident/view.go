@@ -276,6 +276,9 @@ func (v *View) see(r *Record, live *Live) {
 	if r.Hold != nil {
 		v.HoldSince, v.HoldSeconds = known(r.Hold.Since), r.HoldFor().Seconds()
 	}
+	if r.Open() {
+		v.BlastRadius = r.BlastRadius // until a tick has looked at it again
+	}
 	if live == nil {
 		return
 	}

@@ -157,6 +157,7 @@ func pageText(view incident.View, reason string, now time.Time) string {
 	}
 	var t text
 	t.line("Impact", view.Impact)
+	t.line("Traffic", plain.Traffic(view))
 	t.line("Why", reason)
 	t.line("Rule", string(view.Severity)+", "+cmp.Or(view.Rule, "the runbook's default"))
 	t.line("Since", since(view, now))

@@ -110,7 +110,11 @@ func segments(view incident.View) []string {
 func triage(view incident.View) []string {
 	items := make([]string, 0, len(view.Triage))
 	for _, item := range view.Triage {
-		items = append(items, plain.Check(item))
+		said := plain.Check(item)
+		if found, _, _ := strings.Cut(item.Found, "\n"); found != "" {
+			said += ": " + found
+		}
+		items = append(items, said)
 	}
 	return items
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -106,7 +107,7 @@ func (a *assistant) writePast(appender storage.Appender, now time.Time) error {
 	defer a.mutex.Unlock()
 	scraped := labels.NewBuilder(labels.FromStrings("job", "bot", "instance", a.instance(), "service", a.service))
 	write := func(at time.Time, name string, value float64, pairs map[string]string) error {
-		scraped.Set(labels.MetricName, name)
+		scraped.Set(model.MetricNameLabel, name)
 		for label, value := range pairs {
 			scraped.Set(label, value)
 		}

@@ -79,7 +79,7 @@ func (p *page) head(view incident.View) {
 	p.fact("Blind", p.blind(view))
 	p.fact("Group", labelText(view.Group))
 	p.fact("Impact", view.Impact)
-	p.fact("Traffic", traffic(view))
+	p.fact("Traffic", Traffic(view))
 	p.fact("Times", p.times(view))
 	p.fact("Runbook", view.Runbook)
 	p.fact("Joined by", joined(view))
@@ -219,7 +219,8 @@ func (p *page) blind(view incident.View) string {
 	return "YES: cannot judge " + strings.Join(view.Unknown, "; ")
 }
 
-func traffic(view incident.View) string {
+// Traffic is the blast radius in words; empty where it is not known.
+func Traffic(view incident.View) string {
 	if view.BlastRadius == nil {
 		return ""
 	}
