@@ -54,43 +54,59 @@ func (p planner) PrepareMitigation(ctx context.Context, ref, title string) (web.
 	return web.Prepared(prepared), err
 }
 
-// touches is the share of the service's traffic in the segments that have the labels, of the incident's first signal that
-// counts any: what a step affects is shown before anybody approves it. nil where that can't be told.
+// touches is the share of the service's traffic in the segments that have the labels, of the first signal of the incident's
+// triggers that counts any and shows these labels: what a step affects is shown before anybody approves it. nil where that
+// can't be told.
 func (d *daemon) touches(ctx context.Context, r *incident.Record, selected map[string][]string) *float64 {
 	tick := d.evaluator.Status().Tick
-	if tick.IsZero() || len(r.Findings) == 0 || r.Findings[0].Snapshot == nil {
+	if tick.IsZero() {
 		return nil
 	}
-	snapshot := r.Findings[0].Snapshot
-	for _, condition := range snapshot.Runbook.Trigger.Conditions() {
-		signal := snapshot.Signals[condition.Signal]
-		if signal == nil {
+	for i := range r.Findings {
+		snapshot := r.Findings[i].Snapshot
+		if snapshot == nil {
 			continue
 		}
-		counts, ok := condition.Expressions(signal).Counts()
-		if !ok {
-			continue
+		for _, condition := range snapshot.Runbook.Trigger.Conditions() {
+			signal := snapshot.Signals[condition.Signal]
+			if signal == nil {
+				continue
+			}
+			counts, ok := condition.Expressions(signal).Counts()
+			if !ok {
+				continue
+			}
+			answer, err := d.source.Instant(ctx, counts.Query, tick)
+			if err != nil {
+				return nil
+			}
+			if share := shareOf(answer.Series, r.Service, selected); share != nil {
+				return share
+			}
 		}
-		answer, err := d.source.Instant(ctx, counts.Query, tick)
-		if err != nil {
-			return nil
-		}
-		return shareOf(answer.Series, r.Service, selected)
 	}
 	return nil
 }
 
-// shareOf is the share of the series' sum, within a service, that has the labels.
+// shareOf is the share of the series' sum, within a service, that has the labels. nil: there is nothing, or a label other
+// than the service stands at none of them, so that nobody can tell.
 func shareOf(all []source.Series, service string, selected map[string][]string) *float64 {
 	var part, whole float64
+	carried := map[string]bool{serviceLabel: true}
 	for _, s := range all {
-		other := service != "" && s.Labels.Has("service") && s.Labels.Get("service") != service
+		other := service != "" && s.Labels.Has(serviceLabel) && s.Labels.Get(serviceLabel) != service
 		if other || len(s.Points) == 0 || !(s.Points[0].V >= 0) {
 			continue
 		}
 		whole += s.Points[0].V
 		if has(s.Labels, selected) {
 			part += s.Points[0].V
+		}
+		s.Labels.Range(func(l labels.Label) { carried[l.Name] = true })
+	}
+	for name := range selected {
+		if !carried[name] {
+			return nil
 		}
 	}
 	if whole == 0 {
@@ -100,10 +116,14 @@ func shareOf(all []source.Series, service string, selected map[string][]string) 
 	return &share
 }
 
-// has tells whether labels agree with what is selected. A label that isn't there doesn't narrow anything down.
+// serviceLabel names the service. Series without it are of the only one.
+const serviceLabel = "service"
+
+// has tells whether labels agree with what is selected.
 func has(l labels.Labels, selected map[string][]string) bool {
 	for name, values := range selected {
-		if l.Has(name) && !slices.Contains(values, l.Get(name)) {
+		unnamed := name == serviceLabel && !l.Has(name)
+		if !unnamed && !slices.Contains(values, l.Get(name)) {
 			return false
 		}
 	}

@@ -116,12 +116,29 @@ func listIncidents(command *cobra.Command, settings *clientSettings, flags *list
 	if page.Next != "" && settings.output == "text" {
 		defer fmt.Fprintf(command.ErrOrStderr(), "there are more: --after %s\n", cut(oneLine(text.Clean(page.Next)), text.Width))
 	}
+	if settings.output == "text" && !flags.self && flags.after == "" {
+		warnOfTroubles(command, api)
+	}
 	return settings.print(command.OutOrStdout(), page, func() string {
 		if len(page.Incidents) == 0 {
 			return nothingListed(flags)
 		}
 		return text.Table(page.Incidents, settings.now())
 	})
+}
+
+// warnOfTroubles says that the daemon itself is in trouble: an empty list of incidents calms nobody then.
+func warnOfTroubles(command *cobra.Command, api *client.Client) {
+	troubles, err := api.List(command.Context(), incident.Filter{State: "open", Self: true, Limit: maxListed})
+	if err != nil {
+		return // the list itself was answered; this is a word beside it
+	}
+	for _, view := range troubles.Incidents {
+		fmt.Fprintf(command.ErrOrStderr(), "%s\n", cut(oneLine(text.Clean(view.Title+": "+view.Impact)), text.Width))
+	}
+	if len(troubles.Incidents) > 0 {
+		fmt.Fprintln(command.ErrOrStderr(), "the daemon itself is in trouble: irdaemon incidents --self")
+	}
 }
 
 // nothingListed says what there is none of, so that an empty list is not taken for a broken one.

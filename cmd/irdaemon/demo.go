@@ -67,7 +67,7 @@ func demoCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&options.responder, "responder", "auto", "who acknowledges: auto (a scripted person) or manual (you)")
 	cmd.Flags().BoolVar(&options.exit, "exit", false, "end when the incident is resolved; exit code 0 only if all went as expected")
-	cmd.Flags().StringVar(&scenario, "scenario", "", "the story to play; help lists them")
+	cmd.Flags().StringVar(&scenario, "scenario", "", "the story to play: "+strings.Join(demo.ScenarioNames(), ", "))
 	cmd.Flags().StringVar(&options.logLevel, "log-level", "error", "what the daemon logs beside the story: debug, info, warn or error")
 	return cmd
 }

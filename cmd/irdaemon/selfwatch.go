@@ -52,7 +52,9 @@ func (d *daemon) blind(context.Context) string {
 		if signal.Error == "" {
 			continue
 		}
-		unseen = append(unseen, signal.Name)
+		if !slices.Contains(unseen, signal.Name) { // it is asked with several ranges
+			unseen = append(unseen, signal.Name)
+		}
 		if first.Name == "" || signal.Failing.Before(first.Failing) {
 			first = signal
 		}

@@ -681,6 +681,65 @@ func TestWhatNobodyApprovesNeedsTheVersionThatIsToBeReplaced(t *testing.T) {
 	}
 }
 
+func TestWhatNobodyApprovesIsNotSentBlindly(t *testing.T) {
+	spoiled := func(spoil func(*runbook.Action)) func(*stage) {
+		return func(s *stage) {
+			s.executor.config.Records = alone{spoiling{s.store, spoil}}
+		}
+	}
+	for name, test := range map[string]struct {
+		from  string
+		spoil func(*stage)
+		want  string
+	}{
+		"the version to be replaced is not known": {"", nil, "the version that it replaces is not known"},
+		"nothing reads what is live":              {"v7", spoiled(func(a *runbook.Action) { a.Confirm = nil }), "nothing reads the live version"},
+		"what reads it is no GET":                 {"v7", spoiled(func(a *runbook.Action) { a.Confirm.Method = "POST" }), "nothing reads the live version"},
+		"it may not be repeated":                  {"v7", spoiled(func(a *runbook.Action) { a.Semantics = runbook.SemanticsCreate }), "it starts something"},
+		"nothing is seen": {"v7", func(s *stage) {
+			s.executor.config.Records = alone{s.store}
+			s.service.onGet = func(w http.ResponseWriter) bool {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, "{}")
+				return false
+			}
+		}, "live is {}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := setUp(t)
+			s.executor.config.Records = alone{s.store}
+			if test.spoil != nil {
+				test.spoil(s)
+			}
+			_, err := s.desk.Command(t.Context(), s.ids[0], incident.Request{By: incident.Daemon, Step: "prompt", From: test.from, To: "evil"}, incident.Idempotency{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.run()
+			a := s.await(s.ids[0], incident.DoneSent, incident.FailedRefused, incident.FailedUnanswered)
+			if standing(a) != incident.FailedRefused || !strings.Contains(a.Cause, test.want) || len(s.service.requests()) != 0 {
+				t.Errorf("%+v, sent %v", a, s.service.requests())
+			}
+		})
+	}
+}
+
+// spoiling gives records whose first step has another action.
+type spoiling struct {
+	Records
+	spoil func(*runbook.Action)
+}
+
+func (s spoiling) Load(ctx context.Context, ref string) (*incident.Record, error) {
+	r, err := s.Records.Load(ctx, ref)
+	if err == nil {
+		other := book()
+		s.spoil(other.Runbook.Rollback[0].Action)
+		r.Findings[0].Snapshot = other
+	}
+	return r, err
+}
+
 // alone gives records whose actions need no approval.
 type alone struct{ Records }
 

@@ -134,14 +134,19 @@ func (j *job) unattended() bool {
 	return j.action.Approval == runbook.ApprovalNone && j.action.RequestedBy == incident.Daemon && j.action.Digest == ""
 }
 
-// drifted says why another version than the change log's is live; empty: it isn't, or nothing reads it.
+// drifted says why the version that is live is not known to be the one that the change log has; empty: it is. Where that
+// can't be seen nothing is sent: a change log holds what anybody reported.
 func (j *job) drifted(ctx context.Context) string {
-	if j.request.Confirm == nil || j.action.From == "" {
-		return ""
-	}
 	p, err := find(j.record, j.action.Step, j.action.Mitigate)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err.Error()
+	case j.action.From == "":
+		return "nobody approves it, and the version that it replaces is not known"
+	case !p.action.NeedsNobody() && p.action.Semantics != runbook.SemanticsSet:
+		return "nobody approves it, and it starts something that may not be started twice"
+	case !p.action.NeedsNobody():
+		return "nobody approves it, and nothing reads the live version"
 	}
 	present, err := j.executor.config.Connectors().Render(CallOf(p.action), p.values(j.record, j.action.From, j.action.From))
 	if err != nil {
@@ -150,7 +155,7 @@ func (j *job) drifted(ctx context.Context) string {
 	switch seen, err := j.runner.Observe(ctx, present); {
 	case err != nil:
 		return "nobody approves it, and the live version can't be read: " + err.Error()
-	case !seen.Already && seen.Seen != "":
+	case !seen.Already:
 		return fmt.Sprintf("nobody approves it, and the live version is not %s, which the change log has: live is %s", j.action.From, shown(seen.Seen))
 	}
 	return ""

@@ -113,11 +113,26 @@ func (e *Executor) prepare(ctx context.Context, r *incident.Record, p part, prep
 	if why := e.barred(); why != "" {
 		prepared.warn("nothing is sent: %s", why)
 	}
+	if sent := unanswered(r, prepared); sent != nil && p.action.Semantics != runbook.SemanticsSet {
+		prepared.warn("action %s was sent at %s and never answered; this would start it again", sent.ID, incident.Clock(sent.StartedAt, e.config.Now()))
+	}
 	if request.Confirm == nil {
 		prepared.warn("nothing reads back whether it took effect")
 	}
 	prepared.Request, prepared.Observed, prepared.Already = request.String(), seen.Seen, seen.Already
 	prepared.Digest = request.Digest(seen.Seen)
+	return nil
+}
+
+// unanswered is the last action of the same step or mitigation that was begun and never answered, nil for none.
+func unanswered(r *incident.Record, prepared *Prepared) *incident.Action {
+	for i := len(r.Actions) - 1; i >= 0; i-- {
+		a := &r.Actions[i]
+		same := a.Step == prepared.Step && a.Mitigate == prepared.Mitigate
+		if same && !a.StartedAt.IsZero() && a.DoneAt.IsZero() && (a.InFlight() || a.Why == incident.FailedUnanswered) {
+			return a
+		}
+	}
 	return nil
 }
 
@@ -168,21 +183,18 @@ func (p part) values(r *incident.Record, from, to string) Values {
 
 // find gives the step of that name, or the mitigation of that title, of the incident's runbooks.
 func find(r *incident.Record, step, mitigate string) (part, error) {
+	if s := r.StepCalled(step); s != nil {
+		return part{action: s.Action, group: r.Findings[s.Finding].Group.Map()}, nil
+	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		if f.Snapshot == nil {
 			continue
 		}
-		p, book := part{group: f.Group.Map()}, &f.Snapshot.Runbook
-		n := slices.IndexFunc(book.Rollback, func(s runbook.Step) bool { return step != "" && cmp.Or(s.Name, s.Artifact) == step })
-		m := slices.IndexFunc(book.Mitigate, func(m runbook.Mitigation) bool { return mitigate != "" && m.Title == mitigate })
-		switch {
-		case n >= 0:
-			p.action = book.Rollback[n].Action
-			return p, nil
-		case m >= 0:
-			p.action, p.approved = book.Mitigate[m].Action, book.Mitigate[m].Approved
-			return p, nil
+		all := f.Snapshot.Runbook.Mitigate
+		m := slices.IndexFunc(all, func(m runbook.Mitigation) bool { return mitigate != "" && m.Title == mitigate })
+		if m >= 0 {
+			return part{action: all[m].Action, group: f.Group.Map(), approved: all[m].Approved}, nil
 		}
 	}
 	return part{}, &incident.Refusal{

@@ -44,6 +44,8 @@ type Change struct {
 	Seen       Sight     `json:"seen,omitzero" doc:"What the metrics showed of it."`
 	Also       []string  `json:"also,omitempty" doc:"Ids of reports of the same change."`
 	RecordedAt time.Time `json:"recorded_at,omitzero" doc:"When it came to be known here; later than at where it was reported late."`
+
+	disputed bool // reports of it name different versions before: none of them is believed
 }
 
 // Sight is what the metrics showed of a change, look by look.

@@ -217,7 +217,7 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	if ran := d.Running(at(38)); len(ran) != 0 {
 		t.Errorf("more than an hour ago ran %v", ran)
 	}
-	if ran := d.Running(at(45)); len(ran) != 2 {
+	if ran := d.Running(at(45)); len(ran) != 2 || !ran[0].First.Equal(at(0)) {
 		t.Errorf("less than an hour ago ran %v", ran)
 	}
 	if found := observe(159, "v2", 2); len(found) == 0 {
@@ -225,6 +225,9 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	}
 	if found := observe(220, "v3", 2); len(found) != 0 {
 		t.Errorf("after more than an hour a service begins anew, with no change, not with %v", found)
+	}
+	if ran := d.Running(at(220)); len(ran) != 2 || !ran[0].First.Equal(at(220)) {
+		t.Errorf("a service that begins anew was not seen before: %v", ran)
 	}
 	if _, err := d.Observe(at(300), nil); err != nil || len(d.Running(at(230))) != 0 {
 		t.Errorf("a service that has gone is still there: %v", d.Running(at(230)))

@@ -11,6 +11,7 @@ import (
 type group struct {
 	groupKey
 	looks    int64
+	first    time.Time // of the looks
 	last     time.Time // of the looks
 	major    string    // the version that most series ran at the last look
 	versions map[string]*version
@@ -34,6 +35,9 @@ func (g *group) look(t time.Time, seen counts, config *Config, touched map[*Chan
 	if t.Before(g.refused) {
 		g.last = t
 		return g.tooMany()
+	}
+	if g.looks == 0 {
+		g.first = t
 	}
 	g.looks++
 	total := 0.0

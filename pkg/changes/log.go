@@ -16,7 +16,8 @@ const sameWithin = 15 * time.Minute
 // button and the metrics tell what served whom; but a report that falls between the last look without the version and
 // the first one with it agrees with what was seen and is more exact. The id is the detected one's.
 //
-// Reports of the same version within 15 minutes, with no other change of that artifact between them, are one as well.
+// Reports of the same version within 15 minutes, with no other change of that artifact between them, are one as well;
+// where they name different versions before, none of these is believed.
 // Of changes with the same id the last one counts.
 func Merge(reported, detected []Change) []Change {
 	log, reports := unique(detected), unique(reported)
@@ -110,7 +111,15 @@ func (c *Change) take(reports []*Change) {
 
 // fill takes from another report of the same change what this one does not say.
 func (c *Change) fill(other *Change) {
-	c.Service, c.From = cmp.Or(c.Service, other.Service), cmp.Or(c.From, other.From)
+	c.Service = cmp.Or(c.Service, other.Service)
+	switch {
+	case c.Source != Reported: // what was seen is not up to a report
+		c.From = cmp.Or(c.From, other.From)
+	case c.From != "" && other.From != "" && c.From != other.From:
+		c.From, c.disputed = "", true
+	case !c.disputed:
+		c.From = cmp.Or(c.From, other.From)
+	}
 	c.By, c.URL, c.Note = cmp.Or(c.By, other.By), cmp.Or(c.URL, other.URL), cmp.Or(c.Note, other.Note)
 	also := slices.Concat(c.Also, []string{other.ID}, other.Also)
 	slices.Sort(also)

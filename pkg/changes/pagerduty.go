@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
 // LongestEvent is how many bytes a change event may have.
@@ -29,10 +31,10 @@ const unnamedArtifact = "code"
 type changeEvent struct {
 	RoutingKey string `json:"routing_key"`
 	Payload    *struct {
-		Summary       string                     `json:"summary"`
-		Source        string                     `json:"source"`
-		Timestamp     string                     `json:"timestamp"`
-		CustomDetails map[string]json.RawMessage `json:"custom_details"`
+		Summary       string          `json:"summary"`
+		Source        string          `json:"source"`
+		Timestamp     string          `json:"timestamp"`
+		CustomDetails json.RawMessage `json:"custom_details"`
 	} `json:"payload"`
 	Links []struct {
 		Href string `json:"href"`
@@ -43,9 +45,10 @@ type changeEvent struct {
 // another address alone. It gives the event's routing key beside the change, for the caller to check.
 //
 // custom_details may say artifact (or kind), service, from (or previous_version), to (or version) and by (or author);
-// these are checked as in any report. An event that names no artifact is a change of code, for deploy pipelines send
-// this shape; one that names no service may be of any. The summary is the note, cut to what a note may hold; who did
-// it is by default the event's source; the first web address among the links is kept. Without a timestamp it is now.
+// these are checked as in any report, but that an artifact that is no name (an image, some words), as custom_details that
+// are no object, goes into the note. An event that names no artifact is a change of code, for deploy pipelines send this
+// shape; one that names no service may be of any. The summary is the note, cut to what a note may hold; who did it is by
+// default the event's source; the first web address among the links is kept. Without a timestamp it is now.
 //
 // The error is Invalid, with PagerDuty's names for the fields.
 func PagerDuty(body io.Reader, now time.Time) (c Change, routingKey string, err error) {
@@ -87,22 +90,21 @@ func readEvent(body io.Reader) (*changeEvent, error) {
 // change is what the event says, before it is checked.
 func (e *changeEvent) change() (c Change, found Invalid) {
 	p := e.Payload
-	c.Note = oneLine(p.Summary, longestText)
-	if c.Note == "" {
+	if oneLine(p.Summary, longestText) == "" {
 		found = append(found, Problem{"payload.summary", "missing", "what was changed, in words"})
 	}
+	details, rest := readDetails(p.CustomDetails)
+	artifact, more := artifactOf(details)
+	c.Note = oneLine(p.Summary+rest+more, longestText)
 	detail := func(keys []string) string {
 		for _, key := range keys {
-			if text := scalar(p.CustomDetails[key]); text != "" {
+			if text := scalar(details[key]); text != "" {
 				return text
 			}
 		}
 		return ""
 	}
-	c.Artifact, c.Service, c.From, c.To, c.By = detail(artifactKeys), detail(serviceKeys), detail(fromKeys), detail(toKeys), detail(byKeys)
-	if c.Artifact == "" {
-		c.Artifact = unnamedArtifact
-	}
+	c.Artifact, c.Service, c.From, c.To, c.By = artifact, detail(serviceKeys), detail(fromKeys), detail(toKeys), detail(byKeys)
 	if c.By == "" {
 		c.By = oneLine(p.Source, longestName)
 	}
@@ -120,6 +122,30 @@ func (e *changeEvent) change() (c Change, found Invalid) {
 		c.At = at
 	}
 	return c, found
+}
+
+// readDetails reads custom_details; what is no object is the rest, for the note.
+func readDetails(raw json.RawMessage) (details map[string]json.RawMessage, rest string) {
+	if len(raw) == 0 || json.Unmarshal(raw, &details) == nil {
+		return details, ""
+	}
+	if text := scalar(raw); text != "" {
+		return nil, "; " + text
+	}
+	return nil, "; " + string(raw)
+}
+
+// artifactOf is the first artifact that is a name, else that of an event which doesn't say; those before it are for the note.
+func artifactOf(details map[string]json.RawMessage) (artifact, rest string) {
+	for _, key := range artifactKeys {
+		switch text := scalar(details[key]); {
+		case triggers.ValidName(text):
+			return text, rest
+		case text != "":
+			rest += "; " + key + ": " + text
+		}
+	}
+	return unnamedArtifact, rest
 }
 
 // eventTime reads a time as PagerDuty's documentation writes it, 2020-07-17T08:42:58.315+0000, or as RFC 3339 does.

@@ -178,6 +178,25 @@ func TestAChangeEventOfPagerDutyIsAChange(t *testing.T) {
 	}
 }
 
+func TestWhatDoesNotFitInAnEventGoesIntoTheNote(t *testing.T) {
+	for _, test := range []struct{ name, details, artifact, note string }{
+		{"an image is no artifact", `{"artifact":"registry.example:5000/app:1.2","to":"1.2"}`, "code", "s; artifact: registry.example:5000/app:1.2"},
+		{"nor is a kind of several words", `{"kind":"Kubernetes\nDeployment"}`, "code", "s; kind: Kubernetes Deployment"},
+		{"the first that is a name counts", `{"artifact":"the prompt","kind":"prompt"}`, "prompt", "s; artifact: the prompt"},
+		{"details that are a text", `"rolled out\nto all"`, "code", "s; rolled out to all"},
+		{"details that are a list", `["a", {"b": 1}]`, "code", `s; ["a", {"b": 1}]`},
+		{"details that are nothing", `null`, "code", "s"},
+		{"a text that is too long is cut", `"` + strings.Repeat("x", 2000) + `"`, "code", "s; " + strings.Repeat("x", 1020) + "…"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, _, err := changes.PagerDuty(strings.NewReader(`{"payload":{"summary":"s","custom_details":`+test.details+`}}`), now)
+			if err != nil || c.Artifact != test.artifact || c.Note != test.note {
+				t.Errorf("artifact %q, note %q, %v; want %q, %q", c.Artifact, c.Note, err, test.artifact, test.note)
+			}
+		})
+	}
+}
+
 func TestAnEventThatIsNoneSaysWhatIsAllowed(t *testing.T) {
 	for _, test := range []struct{ name, event, want string }{
 		{"no JSON", `{"payload":`, "event: it can't be read"},
@@ -186,7 +205,6 @@ func TestAnEventThatIsNoneSaysWhatIsAllowed(t *testing.T) {
 		{"no summary", `{"payload":{"summary":" \n"}}`, "payload.summary: missing; what was changed, in words"},
 		{"no time", `{"payload":{"summary":"s","timestamp":"yesterday"}}`, `payload.timestamp: "yesterday" is not a time; ISO 8601`},
 		{"a time in the future", `{"payload":{"summary":"s","timestamp":"2027-01-01T00:00:00Z"}}`, "payload.timestamp: 2027-01-01T00:00:00Z lies in the future"},
-		{"an artifact that is no name", `{"payload":{"summary":"s","custom_details":{"artifact":"the prompt"}}}`, `payload.custom_details.artifact: "the prompt" is not a name`},
 		{"a version with a control character", `{"payload":{"summary":"s","custom_details":{"to":"v\u0000"}}}`, `payload.custom_details.to: "v\x00" is not a text of one line`},
 		{"too long", `{"payload":{"summary":"` + strings.Repeat("s", changes.LongestEvent) + `"}}`, "event: it is too long; at most 65536 bytes"},
 		{"as deep as a well", `{"payload":{"custom_details":{"a":` + strings.Repeat("[", 20000), "event: it can't be read"},

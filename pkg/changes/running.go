@@ -14,6 +14,7 @@ type Running struct {
 	Version  string    `json:"version"`
 	Share    float64   `json:"share,omitempty" doc:"Of the series that had a version, 0 to 1. Left out: known from reports alone."`
 	SeenAt   time.Time `json:"seen_at,omitzero" doc:"The last look up to then that saw the service at all; long before: nobody knows what has become of it."`
+	First    time.Time `json:"first,omitzero" doc:"The first look on record that saw the service: what was before then is not known."`
 	Since    time.Time `json:"since,omitzero" doc:"When the newest change on record brought it. Left out: none did."`
 	Was      string    `json:"was,omitempty" doc:"The version before that change."`
 	Source   Source    `json:"source" enum:"reported,detected"`
@@ -71,7 +72,9 @@ func (d *Detector) Running(at time.Time) []Running {
 				seen = d.config.Grid.Floor(at)
 			}
 			for _, one := range s.shares {
-				list = append(list, Running{Service: key.service, Artifact: key.artifact, Version: one.version, Share: one.share, SeenAt: seen, Source: Detected})
+				list = append(list, Running{
+					Service: key.service, Artifact: key.artifact, Version: one.version, Share: one.share, First: g.first, SeenAt: seen, Source: Detected,
+				})
 			}
 			break
 		}

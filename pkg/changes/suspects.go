@@ -24,7 +24,13 @@ type SuspectInput struct {
 type Step struct{ Artifact, Service string }
 
 // Known is an artifact of a service that somebody reports or an info metric shows. One without a service may be any.
-type Known struct{ Artifact, Service string }
+type Known struct {
+	Artifact, Service string
+
+	Reported bool      // somebody has reported a change of it
+	First    time.Time // the first look of an info metric that saw it; zero: not known
+	Last     time.Time // the last one up to impact; zero: none did
+}
 
 // Class is how close a change stands to the incident.
 type Class string
@@ -65,6 +71,7 @@ type Ranking struct {
 	Suspects  []Suspect   `json:"suspects,omitempty" doc:"By rank."`
 	Excluded  []Suspect   `json:"excluded,omitempty" doc:"The nearest to impact first."`
 	Unchanged []Unchanged `json:"unchanged,omitempty" doc:"What would be known and did not change."`
+	Unseen    []Unseen    `json:"unseen,omitempty" doc:"What an info metric showed, but not when impact began."`
 	Unknown   []string    `json:"unknown,omitempty" doc:"Artifacts of which nothing tells changes."`
 	Omitted   int         `json:"omitted,omitempty" doc:"Changes farther from impact than all of these, for which there was no room."`
 }
@@ -73,6 +80,15 @@ type Ranking struct {
 type Unchanged struct {
 	Artifact string        `json:"artifact"`
 	Since    time.Duration `json:"since"`
+	Reported bool          `json:"reported,omitempty" doc:"Reports alone would tell: none did."`
+	Partly   bool          `json:"partly,omitempty" doc:"Nobody looked for longer than since: what was before is not known."`
+}
+
+// Unseen is an artifact that an info metric showed until some time before impact, and then no more.
+type Unseen struct {
+	Artifact string        `json:"artifact"`
+	Since    time.Time     `json:"since" doc:"The last look that saw it."`
+	Before   time.Duration `json:"before" doc:"How long before impact that was."`
 }
 
 // mostRanked is how many changes, the nearest to impact, are looked at: more say nothing to anybody.
@@ -84,7 +100,7 @@ const mostRanked = 500
 // whose version fares no worse comes after all others.
 func Rank(in SuspectInput) Ranking {
 	var r Ranking
-	r.Unchanged, r.Unknown = in.still()
+	in.still(&r)
 	var near []int
 	near, r.Omitted = in.nearest()
 	r.Suspects = make([]Suspect, 0)

@@ -34,12 +34,23 @@ func ranked(r changes.Ranking) string {
 	return strings.Join(lines, "\n")
 }
 
+// watched are artifacts of services whose versions were seen for a day, up to impact.
+func watched(all ...string) (known []changes.Known) {
+	for _, one := range all {
+		artifact, service, _ := strings.Cut(one, " ")
+		known = append(known, changes.Known{
+			Artifact: artifact, Service: strings.TrimPrefix(service, "—"), First: clockTime("13:59").Add(-24 * time.Hour), Last: clockTime("13:59"),
+		})
+	}
+	return known
+}
+
 func TestTheSuspectsOfTheWorkedExample(t *testing.T) {
 	in := bot()
 	in.Order = []changes.Step{{Artifact: "prompt"}, {Artifact: "retrieval_index"}, {Artifact: "router_policy"}, {Artifact: "code"}, {Artifact: "weights"}}
 	in.Changes = changes.Merge(all([]string{"13:30 prompt prompt-v6 prompt-v7 bot ci"}, reported),
 		all([]string{"13:40 retrieval_index kb-2025-02-01 kb-2025-02-15 bot half=13:40"}, detected))
-	in.Known = []changes.Known{{"code", "bot"}, {"weights", "bot"}, {"prompt", "bot"}, {"retrieval_index", "bot"}, {"thresholds", "other-bot"}}
+	in.Known = watched("code bot", "weights bot", "prompt bot", "retrieval_index bot", "thresholds other-bot")
 	r := changes.Rank(in)
 	want := `1 prompt prompt-v7 (within 60m): 29 min before impact; was prompt-v6
 2 retrieval_index kb-2025-02-15 (within 60m): 19 min before impact; was kb-2025-02-01`
@@ -252,19 +263,19 @@ func TestWhatDidNotChangeIsSaidAndWhatNobodyReportsIsUnknown(t *testing.T) {
 	}{
 		{"nothing reports anything", nil, nil, nil,
 			"unknown: nothing reports prompt, retrieval_index\nno change on record before impact, which says nothing of a provider's model, of data and of traffic"},
-		{"known and unchanged, each with its own time", []changes.Known{{"prompt", "bot"}, {"retrieval_index", ""}, {"code", "bot"}}, nil,
+		{"known and unchanged, each with its own time", watched("prompt bot", "retrieval_index —", "code bot"), nil,
 			func(in *changes.SuspectInput) {
-				in.SinceOf = map[string]time.Duration{"retrieval_index": 7 * 24 * time.Hour}
+				in.SinceOf = map[string]time.Duration{"retrieval_index": 12 * time.Hour}
 			},
-			"no prompt change in 24 h\nno retrieval_index change in 7 d\nno code deploy in 24 h\nno change on record before impact, which says nothing of a provider's model, of data and of traffic"},
-		{"reported of another service alone is unknown here", []changes.Known{{"prompt", "search"}, {"retrieval_index", "bot"}}, []string{"13:30 retrieval_index a b bot"}, nil,
+			"no prompt change in 24 h\nno retrieval_index change in 12 h\nno code deploy in 24 h\nno change on record before impact, which says nothing of a provider's model, of data and of traffic"},
+		{"reported of another service alone is unknown here", watched("prompt search", "retrieval_index bot"), []string{"13:30 retrieval_index a b bot"}, nil,
 			"unknown: nothing reports prompt"},
-		{"what changed after impact did not change before it", []changes.Known{{"prompt", "bot"}, {"retrieval_index", "bot"}}, []string{"14:10 prompt v6 v7 bot", "13:30 retrieval_index a b bot"}, nil,
+		{"what changed after impact did not change before it", watched("prompt bot", "retrieval_index bot"), []string{"14:10 prompt v6 v7 bot", "13:30 retrieval_index a b bot"}, nil,
 			"no prompt change in 24 h"},
-		{"what changed longer ago did not change since", []changes.Known{{"prompt", "bot"}, {"retrieval_index", "bot"}}, []string{"10:00 prompt v6 v7 bot", "13:30 retrieval_index a b bot"},
+		{"what changed longer ago did not change since", watched("prompt bot", "retrieval_index bot"), []string{"10:00 prompt v6 v7 bot", "13:30 retrieval_index a b bot"},
 			func(in *changes.SuspectInput) { in.Since = 2 * time.Hour },
 			"no prompt change in 2 h"},
-		{"what changed and was rolled back did change", []changes.Known{{"prompt", "bot"}, {"retrieval_index", "bot"}}, []string{"13:00 prompt v6 v7 bot", "13:30 prompt v7 v6 bot"}, nil,
+		{"what changed and was rolled back did change", watched("prompt bot", "retrieval_index bot"), []string{"13:00 prompt v6 v7 bot", "13:30 prompt v7 v6 bot"}, nil,
 			"no retrieval_index change in 24 h"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -281,11 +292,57 @@ func TestWhatDidNotChangeIsSaidAndWhatNobodyReportsIsUnknown(t *testing.T) {
 	}
 }
 
+func TestNoChangeIsSaidOnlyOfWhatWasSeenOrReported(t *testing.T) {
+	day := 24 * time.Hour
+	impact := clockTime("13:59:15")
+	for _, test := range []struct {
+		name  string
+		known []changes.Known
+		want  string
+	}{
+		{"seen all the time", []changes.Known{{Artifact: "prompt", First: impact.Add(-day), Last: impact}}, "no prompt change in 24 h"},
+		{"known from reports alone", []changes.Known{{Artifact: "prompt", Reported: true}}, "no prompt change reported in 24 h"},
+		{"not seen for hours", []changes.Known{{Artifact: "prompt", First: impact.Add(-day), Last: clockTime("09:12")}},
+			"unknown since 09:12 UTC: prompt has not been seen"},
+		{"not seen since the day before", []changes.Known{{Artifact: "prompt", First: impact.Add(-7 * day), Last: clockTime("09:12").Add(-day)}},
+			"unknown since " + clockTime("09:12").Add(-day).Format(time.DateOnly) + " 09:12 UTC: prompt has not been seen"},
+		{"not seen for hours, and yet reported", []changes.Known{{Artifact: "prompt", Reported: true, First: impact.Add(-day), Last: clockTime("09:12")}},
+			"no prompt change reported in 24 h\nunknown since 09:12 UTC: prompt has not been seen"},
+		{"seen for two hours only", []changes.Known{{Artifact: "prompt", First: impact.Add(-2 * time.Hour), Last: impact}},
+			"no prompt change in 2 h, not known before"},
+		{"of two services one is not seen", []changes.Known{{Artifact: "prompt", Service: "bot", First: impact.Add(-day), Last: impact}, {Artifact: "prompt", First: impact.Add(-day), Last: clockTime("09:12")}},
+			"unknown since 09:12 UTC: prompt has not been seen"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			in := bot()
+			in.Order, in.Known = []changes.Step{{Artifact: "prompt"}}, test.known
+			in.Changes = all([]string{"13:30 code a b bot"}, reported)
+			r := changes.Rank(in)
+			if got := strings.Join(r.Statements(), "\n"); got != test.want {
+				t.Errorf("it says\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestWhatIsReportedOrDetectedIsKnown(t *testing.T) {
-	got := changes.KnownOf(all([]string{"09:00 code a b bot", "10:00 code b c bot", "11:00 code b c —"}, reported),
-		[]changes.Running{{Service: "bot", Artifact: "prompt", Version: "v6"}, {Service: "bot", Artifact: "prompt", Version: "v7"}})
-	if want := []changes.Known{{"code", ""}, {"code", "bot"}, {"prompt", "bot"}}; !slices.Equal(got, want) {
-		t.Errorf("it is %v, want %v", got, want)
+	first, last := clockTime("08:00"), clockTime("12:00")
+	got := changes.KnownOf(slices.Concat(all([]string{"09:00 code a b bot", "11:00 code b c —"}, reported),
+		all([]string{"07:00 prompt v5 v6 bot half=07:10", "09:00 weights w1 w2 bot half=09:10"}, detected)),
+		[]changes.Running{
+			{Service: "bot", Artifact: "prompt", Version: "v6", First: first, SeenAt: last, Source: changes.Detected},
+			{Service: "bot", Artifact: "prompt", Version: "v7", First: first, SeenAt: last, Source: changes.Detected},
+			{Service: "bot", Artifact: "router_policy", Version: "r", Source: changes.Reported},
+		})
+	want := []changes.Known{
+		{Artifact: "code", Reported: true},
+		{Artifact: "code", Service: "bot", Reported: true},
+		{Artifact: "prompt", Service: "bot", First: first, Last: last},
+		{Artifact: "router_policy", Service: "bot", Reported: true},
+		{Artifact: "weights", Service: "bot", Last: clockTime("09:10")},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("it is\n%+v, want\n%+v", got, want)
 	}
 }
 

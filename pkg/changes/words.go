@@ -97,8 +97,12 @@ func from(was string) string {
 	return " from " + was
 }
 
-// still gives what would be known and did not change, in the runbook's order, and what nothing tells changes of.
-func (in *SuspectInput) still() (unchanged []Unchanged, unknown []string) {
+// slack is how much earlier than impact the last look may be, and how much shorter than the time asked for all looks, for
+// what they did not see to count as not there.
+const slack = time.Hour
+
+// still notes what would be known and did not change, in the runbook's order, and what nothing tells changes of.
+func (in *SuspectInput) still(r *Ranking) {
 	changed := map[string]bool{}
 	for n := range in.Changes {
 		c := &in.Changes[n]
@@ -109,15 +113,31 @@ func (in *SuspectInput) still() (unchanged []Unchanged, unknown []string) {
 		}
 	}
 	for _, artifact := range in.artifacts() {
-		switch {
-		case changed[artifact]:
-		case in.known(artifact):
-			unchanged = append(unchanged, Unchanged{artifact, in.since(artifact)})
-		default:
-			unknown = append(unknown, artifact)
+		if !changed[artifact] {
+			in.unchanged(artifact, r)
 		}
 	}
-	return unchanged, unknown
+}
+
+// unchanged says how far it is known that an artifact without a change on record did not change.
+func (in *SuspectInput) unchanged(artifact string, r *Ranking) {
+	k, since := in.known(artifact), in.since(artifact)
+	seen := !k.Last.IsZero()
+	fresh := seen && in.Impact.Sub(k.Last) <= slack
+	switch watched := in.Impact.Sub(k.First); {
+	case fresh && (k.First.IsZero() || watched >= since-slack):
+		r.Unchanged = append(r.Unchanged, Unchanged{Artifact: artifact, Since: since})
+	case k.Reported:
+		r.Unchanged = append(r.Unchanged, Unchanged{Artifact: artifact, Since: since, Reported: true})
+	case fresh:
+		r.Unchanged = append(r.Unchanged, Unchanged{Artifact: artifact, Since: watched, Partly: true})
+	}
+	switch {
+	case seen && !fresh:
+		r.Unseen = append(r.Unseen, Unseen{artifact, k.Last, in.Impact.Sub(k.Last)})
+	case !seen && !k.Reported:
+		r.Unknown = append(r.Unknown, artifact)
+	}
 }
 
 // artifacts are those of the runbook's steps, in their order, and then what else is known of the incident's services.
@@ -137,39 +157,84 @@ func (in *SuspectInput) artifacts() []string {
 	return append(list, slices.Compact(others)...)
 }
 
-// known tells whether changes of an artifact would be known.
-func (in *SuspectInput) known(artifact string) bool {
-	return slices.ContainsFunc(in.Known, func(k Known) bool { return k.Artifact == artifact && in.concerns(artifact, k.Service) })
+// known adds up what is known of an artifact: of several services the one that is seen worst counts.
+func (in *SuspectInput) known(artifact string) Known {
+	all := Known{Artifact: artifact}
+	for _, k := range in.Known {
+		if k.Artifact != artifact || !in.concerns(artifact, k.Service) {
+			continue
+		}
+		all.Reported = all.Reported || k.Reported
+		if k.First.After(all.First) {
+			all.First = k.First
+		}
+		if !k.Last.IsZero() && (all.Last.IsZero() || k.Last.Before(all.Last)) {
+			all.Last = k.Last
+		}
+	}
+	return all
 }
 
-// KnownOf gives what the log and the versions seen show to be reported or detected.
+// KnownOf gives what the log and the versions seen show to be reported or detected. What was detected once counts as seen
+// then, unless the artifact is among the versions seen.
 func KnownOf(log []Change, seen []Running) []Known {
-	known := map[Known]bool{}
-	for _, c := range log {
-		known[Known{c.Artifact, c.Service}] = true
-	}
+	known := map[groupKey]Known{}
+	watched := map[string]bool{}
 	for _, r := range seen {
-		known[Known{r.Artifact, r.Service}] = true
+		k := known[groupKey{r.Service, r.Artifact}]
+		if r.Source == Reported {
+			k.Reported = true
+		} else {
+			k.First, k.Last = r.First, later(k.Last, r.SeenAt)
+			watched[r.Artifact] = true
+		}
+		known[groupKey{r.Service, r.Artifact}] = k
+	}
+	for n := range log {
+		c := &log[n]
+		k := known[groupKey{c.Service, c.Artifact}]
+		k.Reported = k.Reported || c.Source != Detected
+		if !watched[c.Artifact] {
+			k.Last = later(k.Last, c.Seen.last())
+		}
+		known[groupKey{c.Service, c.Artifact}] = k
 	}
 	list := make([]Known, 0, len(known))
-	for k := range known {
+	for key, k := range known {
+		k.Artifact, k.Service = key.artifact, key.service
 		list = append(list, k)
 	}
 	slices.SortFunc(list, func(a, b Known) int { return strings.Compare(a.Artifact+"\x00"+a.Service, b.Artifact+"\x00"+b.Service) })
 	return list
 }
 
+// last is the last look on record that saw the service.
+func (s *Sight) last() time.Time {
+	return later(s.GoneAt, later(s.FullAt, later(s.HalfAt, s.FirstWith)))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // Statements says what did not change and what is not known: "no code deploy, no weights deploy in 24 h",
-// "unknown: nothing reports router_policy".
+// "no prompt change reported in 24 h", "unknown since 09:12 UTC: code has not been seen", "unknown: nothing reports
+// router_policy".
 func (r *Ranking) Statements() []string {
 	var said []string
 	for n := 0; n < len(r.Unchanged); {
-		since := r.Unchanged[n].Since
+		first := r.Unchanged[n]
 		var none []string
-		for ; n < len(r.Unchanged) && r.Unchanged[n].Since == since; n++ {
+		for ; n < len(r.Unchanged) && r.Unchanged[n].alike(first); n++ {
 			none = append(none, "no "+changeOf(r.Unchanged[n].Artifact))
 		}
-		said = append(said, strings.Join(none, ", ")+" in "+inWords(since))
+		said = append(said, strings.Join(none, ", ")+first.within())
+	}
+	for _, u := range r.Unseen {
+		said = append(said, fmt.Sprintf("unknown since %s: %s has not been seen", clock(u.Since, u.Since.Add(u.Before)), u.Artifact))
 	}
 	if len(r.Unknown) > 0 {
 		said = append(said, "unknown: nothing reports "+strings.Join(r.Unknown, ", "))
@@ -181,6 +246,23 @@ func (r *Ranking) Statements() []string {
 		said = append(said, fmt.Sprintf("%d more changes, farther from impact, are not listed", r.Omitted))
 	}
 	return said
+}
+
+// alike tells whether two artifacts are known not to have changed in the same time and way.
+func (u Unchanged) alike(other Unchanged) bool {
+	u.Artifact = other.Artifact
+	return u == other
+}
+
+// within says in which time, and who would have told.
+func (u Unchanged) within() string {
+	switch {
+	case u.Reported:
+		return " reported in " + inWords(u.Since)
+	case u.Partly:
+		return " in " + inWords(u.Since) + ", not known before"
+	}
+	return " in " + inWords(u.Since)
 }
 
 // changeOf is the usual word for a change of an artifact.

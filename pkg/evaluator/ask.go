@@ -30,15 +30,15 @@ type asked struct {
 	question
 }
 
-// ask puts all questions to the source, a bounded number of them at once.
-func (e *Evaluator) ask(ctx context.Context, questions map[asked]bool) map[asked]answer {
+// ask puts all questions to the source, so many of them at once. It may be called beside a tick.
+func (e *Evaluator) ask(ctx context.Context, questions map[asked]bool, atOnce int) map[asked]answer {
 	type answered struct {
 		asked
 		answer
 	}
 	results := make(chan answered, len(questions))
 	var group errgroup.Group
-	group.SetLimit(e.config.Queries)
+	group.SetLimit(atOnce)
 	for q := range questions {
 		group.Go(func() error {
 			results <- answered{q, e.askOne(ctx, q)}
@@ -87,8 +87,20 @@ func (e *Evaluator) heard(expr string, ask func() (source.Answer, error)) answer
 
 // fetch asks for whatever the feeds lack to decide tick, up to newest.
 func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.Time) {
-	questions := map[asked]bool{}
-	need := map[*feed]question{}
+	need, questions := e.questions(feeds, tick, newest)
+	if len(questions) == 0 {
+		return
+	}
+	answers := e.ask(ctx, questions, e.config.Queries)
+	if ctx.Err() != nil {
+		return // cut short: neither answered nor refused
+	}
+	e.takeAnswers(tick, need, answers)
+}
+
+// questions gives what the feeds lack to decide tick, up to newest: by feed, and as they are put to the source.
+func (e *Evaluator) questions(feeds []*feed, tick, newest time.Time) (need map[*feed]question, all map[asked]bool) {
+	need, all = map[*feed]question{}, map[asked]bool{}
 	for _, f := range feeds {
 		q, ok := f.question(tick, newest, e.warm)
 		if !ok {
@@ -96,16 +108,14 @@ func (e *Evaluator) fetch(ctx context.Context, feeds []*feed, tick, newest time.
 		}
 		need[f] = q
 		for _, expr := range f.List() {
-			questions[asked{expr, q}] = true
+			all[asked{expr, q}] = true
 		}
 	}
-	if len(questions) == 0 {
-		return
-	}
-	answers := e.ask(ctx, questions)
-	if ctx.Err() != nil {
-		return // cut short: neither answered nor refused
-	}
+	return need, all
+}
+
+// takeAnswers gives the feeds the answers to what they needed, and logs which signals are lost from sight or seen again.
+func (e *Evaluator) takeAnswers(tick time.Time, need map[*feed]question, answers map[asked]answer) {
 	now := e.config.Now()
 	var lost, back []*feed
 	for f, q := range need {

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,10 +21,14 @@ type beginning struct {
 // goes on firing without opening an incident is not looked up again.
 type lookback struct {
 	*Evaluator
-	t      time.Time
+	t       time.Time
+	patient bool // it waits for whatever the source answers
+
 	feeds  map[pastWindow]*feed
 	found  map[string]beginning // of what fires at this tick
+	begun  map[string]beginning // the same, with what the source did not tell as far as it is known
 	normal map[string]*float64  // likewise: traffic before impact
+	again  map[string]time.Time // when what the source did not tell is asked for again
 
 	exposed map[string][]changes.Exposure // likewise: those who have a changed version against the others
 	carries map[string]bool               // by counting expression and label: whether its series have it
@@ -35,54 +40,129 @@ type pastWindow struct {
 	touching bool // points that touch and do not overlap, instead of one at each tick
 }
 
-func (e *Evaluator) newLookback(t time.Time) *lookback {
+func (e *Evaluator) newLookback(t time.Time, patient bool) *lookback {
 	return &lookback{
-		Evaluator: e, t: t, feeds: map[pastWindow]*feed{}, found: map[string]beginning{}, normal: map[string]*float64{},
+		Evaluator: e, t: t, patient: patient, feeds: map[pastWindow]*feed{},
+		found: map[string]beginning{}, begun: map[string]beginning{}, normal: map[string]*float64{}, again: map[string]time.Time{},
 		exposed: map[string][]changes.Exposure{}, carries: map[string]bool{},
 	}
 }
 
-// beginning gives the first point of the run that breaches, and the point after the last one on the normal side
-// before it. Where the window does not reach back to that, the source is asked for the time before it, at last for as
-// far back as impact is looked for; should it not answer, the oldest point that is known stands.
-func (l *lookback) beginning(ctx context.Context, w *watch, b triggers.Breach) beginning {
-	key := w.hash + b.Condition.String() + b.Series.Labels.String()
-	if known, ok := l.began[key]; ok {
-		l.found[key] = known
-		return known
+const (
+	// beginningsWithin is how long an opening waits for what is asked about its beginnings, and the traffic before them.
+	beginningsWithin = 10 * time.Second
+	// exposuresWithin is how long it waits, after that, for who has which version.
+	exposuresWithin = 2 * time.Second
+	// lookAgain is how long the beginning, and the traffic before it, of what goes on firing without opening an incident
+	// are left alone after the source did not tell them.
+	lookAgain = time.Minute
+)
+
+// within bounds what is asked at an opening: nobody is paged late for it. Where time is played, and on the way through
+// missed ticks, it is waited for.
+func (l *lookback) within(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
+	if l.patient {
+		return ctx, func() {}
 	}
-	normal := b.Normal(w.snapshot.Runbook.Recovery.Key.Clause)
+	return context.WithTimeout(ctx, budget)
+}
+
+// lookUp asks for the points of some feeds, all at once. One for which the time is over was not answered.
+func (l *lookback) lookUp(ctx context.Context, feeds ...*feed) {
+	l.fetch(ctx, feeds, l.t, l.t)
+	for _, f := range feeds {
+		if ctx.Err() != nil && f.err == nil {
+			f.err = ctx.Err()
+		}
+		f.advance(l.t)
+	}
+}
+
+// breaching is a breach of what fires.
+type breaching struct {
+	*watch
+	triggers.Breach
+}
+
+func (b breaching) key() string { return b.hash + b.Condition.String() + b.Series.Labels.String() }
+
+// beginnings finds when breaches began. What several lack is asked once, and that of all at once.
+func (l *lookback) beginnings(ctx context.Context, all []breaching) {
+	for len(all) > 0 {
+		var lacked []*feed
+		all = slices.DeleteFunc(all, func(b breaching) bool {
+			f := l.begin(b)
+			if f != nil && !slices.Contains(lacked, f) {
+				lacked = append(lacked, f)
+			}
+			return f == nil
+		})
+		if len(lacked) > 0 {
+			l.lookUp(ctx, lacked...)
+		}
+	}
+}
+
+// begin finds the first point of the run that breaches, and the point after the last one on the normal side before it.
+// Where the window does not reach back to that, the source is asked for the time before it, at last for as far back as
+// impact is looked for; should it not answer, the oldest point that is known stands. lacks is what is still to be asked
+// for; nil: it is found.
+func (l *lookback) begin(b breaching) (lacks *feed) {
+	key := b.key()
+	if known, ok := l.Evaluator.began[key]; ok {
+		l.found[key], l.begun[key] = known, known
+		return nil
+	}
+	normal := b.Normal(b.snapshot.Runbook.Recovery.Key.Clause)
 	breach, impact, found := b.Beginnings(l.t, normal)
-	near := 4 * (b.Condition.For + b.Condition.RangeOf(w.snapshot.Signals[b.Condition.Signal]))
+	if !found && l.leftAlone(key) {
+		l.begun[key] = beginning{breach, impact}
+		return nil
+	}
+	near := 4 * (b.Condition.For + b.Condition.RangeOf(b.snapshot.Signals[b.Condition.Signal]))
 	for _, span := range []time.Duration{min(near, l.config.ImpactReach), l.config.ImpactReach} {
 		if found {
 			break
 		}
-		f := l.feed(ctx, w.feeds[b.Condition], span)
-		if f.err != nil {
-			return beginning{breach, impact}
+		f, asked := l.feed(b.feeds[b.Condition], span)
+		if !asked {
+			return f
 		}
-		for _, s := range b.Condition.Select(f.history, w.snapshot.Runbook.Service) {
+		if f.err != nil {
+			l.begun[key], l.again[key] = beginning{breach, impact}, l.config.Now().Add(lookAgain)
+			return nil
+		}
+		for _, s := range b.Condition.Select(f.history, b.snapshot.Runbook.Service) {
 			if labels.Equal(s.Labels, b.Series.Labels) {
 				breach, impact, found = b.In(s).Beginnings(l.t, normal)
 			}
 		}
 	}
-	l.found[key] = beginning{breach, impact}
-	return l.found[key]
+	l.begun[key] = beginning{breach, impact}
+	l.found[key] = l.begun[key]
+	return nil
 }
 
-// feed gives the points of the last span, of the same expressions as another feed's.
-func (l *lookback) feed(ctx context.Context, like *feed, span time.Duration) *feed {
+// leftAlone tells whether something that the source did not tell is not to be asked for again yet.
+func (l *lookback) leftAlone(key string) bool {
+	again := l.Evaluator.again[key]
+	if !l.config.Now().Before(again) {
+		return false
+	}
+	l.again[key] = again
+	return true
+}
+
+// feed gives the feed of the last span, of the same expressions as another one's. asked is false where its points are
+// still to be asked for.
+func (l *lookback) feed(like *feed, span time.Duration) (f *feed, asked bool) {
 	window := pastWindow{Expressions: like.Expressions, span: span}
-	f := l.feeds[window]
+	f = l.feeds[window]
 	if f == nil {
 		f = newFeed(feedKey{Expressions: like.Expressions, grid: l.config.Grid}, []need{{signal: like.signal, span: span}})
-		l.fetch(ctx, []*feed{f}, l.t, l.t)
-		f.advance(l.t)
 		l.feeds[window] = f
 	}
-	return f
+	return f, !f.tried.IsZero()
 }
 
 // spanOf gives when a clause that fires began to: the earliest of what fires under an `any`, and under an `all` the latest

@@ -1,42 +1,12 @@
 package evaluator
 
 import (
-	"cmp"
 	"context"
 	"time"
 
 	"github.com/irdaemon/irdaemon/pkg/incident"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
-
-// measure adds to the observations what the actions did whose effect can be read at tick t: of the open incidents, and
-// of those that ended before. It is one look, at the point before an action began and at the first one after it took
-// effect and settled, on points that are asked for anew: a tick that comes late reads the same. While the source does
-// not answer nothing is read, and the next tick looks again.
-func (e *Evaluator) measure(ctx context.Context, found map[string]incident.Observation, open, ended []*incident.Record, t time.Time) {
-	all := append(open[:len(open):len(open)], ended...)
-	for _, r := range all {
-		for i := range r.Actions {
-			a := &r.Actions[i]
-			due := r.EffectDue(a)
-			if due.IsZero() || t.Before(due) {
-				continue
-			}
-			effect := e.effect(ctx, r, a, all)
-			if effect == nil {
-				continue
-			}
-			o := found[r.ID]
-			seen := o.Actions[a.ID]
-			seen.Effect = effect
-			if o.Actions == nil {
-				o.Actions = map[string]incident.ActionObservation{}
-			}
-			o.Actions[a.ID] = seen
-			found[r.ID] = o
-		}
-	}
-}
 
 // effectSpan is the time that an action has to itself, if its effect is to be told from that of others: from the point before it
 // began to the one at which its effect is read.
@@ -71,24 +41,13 @@ func (s effectSpan) overlaps(other effectSpan) bool {
 	return (other.after.IsZero() || s.before.Before(other.after)) && (s.after.IsZero() || other.before.Before(s.after))
 }
 
-// effect measures what an action did; nil: the source does not answer.
-func (e *Evaluator) effect(ctx context.Context, r *incident.Record, a *incident.Action, all []*incident.Record) *incident.Effect {
-	span, ok := e.effectSpan(r, a)
-	if !ok || span.after.IsZero() {
-		return nil
-	}
-	needs := make([][]need, len(r.Findings))
-	for i := range r.Findings {
-		needs[i] = e.bandNeeds(r.Findings[i].Snapshot, r)
-	}
-	past, ok := e.refill(ctx, r, span.before, span.after, needs)
-	if !ok {
-		return nil
-	}
+// effect says what an action did, by the answers to a measurement. What else was done is that of the records now.
+func (e *Evaluator) effect(ctx context.Context, m *measurement, r *incident.Record, a *incident.Action, all []*incident.Record) *incident.Effect {
+	past, span := m.past, m.span
 	past.advance(span.after)
 	var metrics []measured
-	for i := range r.Findings {
-		metrics = append(metrics, past.watches[i].measure(r, &r.Findings[i], span)...)
+	for i := range m.record.Findings {
+		metrics = append(metrics, past.watches[i].measure(m.record, &m.record.Findings[i], span)...)
 	}
 	effect := &incident.Effect{Verdict: verdict(metrics, e.disturbed(ctx, r, a, span, all))}
 	for _, m := range metrics {
@@ -203,15 +162,8 @@ func (e *Evaluator) disturbed(ctx context.Context, r *incident.Record, a *incide
 
 // artifactOf is the artifact that an action rolls back; empty: none, or nobody knows.
 func artifactOf(r *incident.Record, a *incident.Action) string {
-	for i := range r.Findings {
-		if r.Findings[i].Snapshot == nil {
-			continue
-		}
-		for _, step := range r.Findings[i].Snapshot.Runbook.Rollback {
-			if a.Step != "" && cmp.Or(step.Name, step.Artifact) == a.Step {
-				return step.Artifact
-			}
-		}
+	if step := r.StepCalled(a.Step); step != nil {
+		return step.Artifact
 	}
 	return ""
 }

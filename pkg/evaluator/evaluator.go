@@ -79,12 +79,16 @@ type Evaluator struct {
 	sought  map[string][]soughtEffect // by incident
 	began   map[string]beginning      // of what fired at the last tick
 	normals map[string]*float64       // traffic before impact, of what fired at the last tick
+	again   map[string]time.Time      // when what the source did not tell of that is asked for again
 	unknown map[string]time.Time      // since when each thing that an open incident depends on has been unknown
 	warm    time.Duration             // of the time before the next tick that is to be looked at, for nothing is known of it
 	walk    walk                      // through missed ticks, if one is under way
 	warned  map[string]time.Time
 
 	unknownWindows map[string]time.Time // the same for every trigger in force
+
+	measuring    map[string]*measurement // by incident and action: the effects that are asked for
+	measureSlots chan struct{}           // bounds them
 
 	detections  []*detection
 	detectSlots chan struct{}                 // bounds the questions for versions
@@ -115,6 +119,8 @@ func New(config Config) *Evaluator {
 		holds:   map[string]holding{},
 		unknown: map[string]time.Time{},
 		warned:  map[string]time.Time{},
+
+		measureSlots: make(chan struct{}, measurements),
 
 		detections:  newDetections(&config),
 		detectSlots: make(chan struct{}, detectQueries),
@@ -242,10 +248,10 @@ func (e *Evaluator) decide(ctx context.Context, t, newest time.Time) error {
 	tick := incident.Tick{
 		T: t, Walking: t.Before(newest) && !e.config.Virtual,
 		Observations: e.observe(ctx, open, t),
-		Firings:      e.firings(ctx, held, t),
+		Firings:      e.firings(ctx, held, t, t.Before(newest)),
 		Clear:        e.clear(held),
 	}
-	e.measure(ctx, tick.Observations, open, ended, t)
+	e.measure(ctx, &tick, open, ended)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -157,8 +157,7 @@ func (l *lookback) since(ctx context.Context, like *feed, impact time.Time) *tri
 	if f == nil {
 		key := feedKey{Expressions: like.Expressions, grid: like.TouchingGrid(l.config.Grid, l.t)}
 		f = newFeed(key, []need{{signal: like.signal, span: window.span}})
-		l.fetch(ctx, []*feed{f}, l.t, l.t)
-		f.advance(l.t)
+		l.lookUp(ctx, f)
 		l.feeds[window] = f
 	}
 	return f.history

@@ -90,12 +90,19 @@ func (f *feed) target(tick time.Time) time.Time {
 // ahead is how far beyond its target a feed that stays behind asks, so that it need not ask at each step.
 const ahead = time.Hour
 
+// spareAgain is how long what something else stands in for is left alone after it was not answered: a source that is
+// slow to refuse it must not make every tick late.
+const spareAgain = 5 * time.Minute
+
 // question is what the feed needs to know for the ticks up to newest, of which tick is the next to be decided: the ticks
 // alone while it is fresh, else its whole window again, and that of the time warm before. ok is false when it knows
 // already.
 func (f *feed) question(tick, newest time.Time, warm time.Duration) (q question, ok bool) {
 	target, to := f.target(tick), f.target(newest)
 	if !f.fetched.Before(target) || f.past && f.tried.Equal(newest) {
+		return question{}, false
+	}
+	if f.spare && f.err != nil && newest.Before(f.tried.Add(spareAgain)) {
 		return question{}, false
 	}
 	f.tried = newest

@@ -9,9 +9,9 @@ import (
 )
 
 // firings gives the triggers in force that fire for a group which no open incident holds.
-func (e *Evaluator) firings(ctx context.Context, held map[string]bool, t time.Time) []incident.Firing {
-	look := e.newLookback(t)
-	var firings []incident.Firing
+func (e *Evaluator) firings(ctx context.Context, held map[string]bool, t time.Time, walking bool) []incident.Firing {
+	look := e.newLookback(t, walking || e.config.Virtual)
+	var breaches []breaching
 	var watches []*watch
 	var groups []triggers.GroupState
 	for _, w := range e.watches {
@@ -20,14 +20,25 @@ func (e *Evaluator) firings(ctx context.Context, held map[string]bool, t time.Ti
 		}
 		for _, g := range w.groups {
 			if g.State == triggers.Fires && !held[incident.FindingKey(w.snapshot.Runbook.Name, g.Group)] {
-				firings = append(firings, look.firing(ctx, w, g))
+				for _, b := range g.Breaches {
+					breaches = append(breaches, breaching{w, b})
+				}
 				watches, groups = append(watches, w), append(groups, g)
 			}
 		}
 	}
-	look.normals(ctx, firings, watches)
-	look.versions(ctx, firings, watches, groups)
-	e.began, e.normals, e.exposed = look.found, look.normal, look.exposed
+	beginnings, cancel := look.within(ctx, beginningsWithin)
+	defer cancel()
+	look.beginnings(beginnings, breaches)
+	var firings []incident.Firing
+	for i, w := range watches {
+		firings = append(firings, look.firing(w, groups[i]))
+	}
+	look.normals(beginnings, firings, watches)
+	exposures, cancel := look.within(ctx, exposuresWithin)
+	defer cancel()
+	look.versions(exposures, firings, watches, groups)
+	e.began, e.normals, e.exposed, e.again = look.found, look.normal, look.exposed, look.again
 	return firings
 }
 
@@ -52,7 +63,7 @@ func (e *Evaluator) clear(held map[string]bool) map[string]bool {
 	return found
 }
 
-func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) incident.Firing {
+func (l *lookback) firing(w *watch, g triggers.GroupState) incident.Firing {
 	f := incident.Firing{
 		Snapshot: w.snapshot, Hash: w.hash, Group: g.Group,
 		Service: incident.ServiceOf(&w.snapshot.Runbook, g.Group),
@@ -66,7 +77,7 @@ func (l *lookback) firing(ctx context.Context, w *watch, g triggers.GroupState) 
 	}
 	f.Severity, f.Rule, f.RubricUnknown = w.rubric(scope, l.t)
 	for _, b := range g.Breaches {
-		breach, began := w.breach(b, l.t), l.beginning(ctx, w, b)
+		breach, began := w.breach(b, l.t), l.begun[breaching{w, b}.key()]
 		breach.BreachBegan, breach.ImpactBegan = began.breach, began.impact
 		f.Breaches = append(f.Breaches, breach)
 	}

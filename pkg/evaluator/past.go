@@ -111,8 +111,9 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 	for i := range r.Findings {
 		needs[i] = append(e.bandNeeds(r.Findings[i].Snapshot, r), e.trafficNeeds(r.Findings[i].Snapshot, r)...)
 	}
-	past, ok := e.refill(ctx, r, from, to, needs)
-	if !ok {
+	past := newRefilled(r, from, to, needs)
+	e.fetch(ctx, past.feeds, to, to)
+	if !past.answered() {
 		return nil, false
 	}
 	return func(tick time.Time) []incident.FindingObservation {
@@ -126,8 +127,13 @@ func (e *Evaluator) past(ctx context.Context, r *incident.Record, from, to time.
 	}, true
 }
 
-// refill asks for what is needed of [from, to], by finding. ok is false when the source does not answer.
-func (e *Evaluator) refill(ctx context.Context, r *incident.Record, from, to time.Time, needs [][]need) (past refilled, ok bool) {
+// answered tells whether the source told all that nothing else stands in for.
+func (p refilled) answered() bool {
+	return !slices.ContainsFunc(p.feeds, func(f *feed) bool { return f.err != nil && !f.spare })
+}
+
+// newRefilled makes histories of what is needed of [from, to], by finding. They are to be asked for as of to.
+func newRefilled(r *incident.Record, from, to time.Time, needs [][]need) (past refilled) {
 	byKey := map[feedKey][]need{}
 	for i := range needs {
 		for j := range needs[i] {
@@ -153,11 +159,5 @@ func (e *Evaluator) refill(ctx context.Context, r *incident.Record, from, to tim
 		past.watches = append(past.watches, newWatch(f.Snapshot, f.Runbook, needs[i], all))
 	}
 	past.feeds = slices.Collect(maps.Values(all))
-	e.fetch(ctx, past.feeds, to, to)
-	for _, f := range past.feeds {
-		if f.err != nil && !f.spare {
-			return past, false
-		}
-	}
-	return past, true
+	return past
 }

@@ -96,7 +96,9 @@ func (s Status) Blind() []string {
 		if byError[reason] == nil {
 			order = append(order, reason)
 		}
-		byError[reason] = append(byError[reason], signal.Name)
+		if !slices.Contains(byError[reason], signal.Name) {
+			byError[reason] = append(byError[reason], signal.Name)
+		}
 	}
 	for _, reason := range order {
 		reasons = append(reasons, fmt.Sprintf("blind for %s %s", strings.Join(byError[reason], ", "), reason))

@@ -106,8 +106,10 @@ func (l *lookback) normals(ctx context.Context, firings []incident.Firing, watch
 		f := &firings[i]
 		key := f.Hash + f.Group.String()
 		normal, known := l.Evaluator.normals[key]
-		if !known {
-			normal, known = l.normalOf(ctx, f, watches[i], firings, feeds)
+		if !known && !l.leftAlone(key) {
+			if normal, known = l.normalOf(ctx, f, watches[i], firings, feeds); !known {
+				l.again[key] = l.config.Now().Add(lookAgain)
+			}
 		}
 		if f.Normal = normal; known {
 			l.normal[key] = normal
@@ -146,7 +148,6 @@ func (l *lookback) trafficBefore(ctx context.Context, counts triggers.Expression
 	grid := counts.CountsGrid(l.config.Grid)
 	key := feedKey{Expressions: counts, grid: grid, until: grid.Floor(last)}
 	f := newFeed(key, []need{{signal: signal, span: last.Sub(first) + beforeImpact}})
-	l.fetch(ctx, []*feed{f}, l.t, l.t)
-	f.advance(l.t)
+	l.lookUp(ctx, f)
 	return f
 }

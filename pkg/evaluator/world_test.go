@@ -197,6 +197,7 @@ type world struct {
 	logs      *observer.ObservedLogs
 	ticks     []incident.Tick
 	detected  []changes.Change // that were kept
+	latest    time.Duration    // how late the latest tick was
 	faults    faults
 	reworded  bool       // another version wrote the records, in other words
 	ended     chan error // what Run returns
@@ -255,6 +256,7 @@ func (d *recordingDesk) Tick(ctx context.Context, tick incident.Tick) error {
 		return err
 	}
 	d.world.ticks = append(d.world.ticks, tick)
+	d.world.latest = max(d.world.latest, time.Since(tick.T))
 	return d.Desk.Tick(ctx, tick)
 }
 

@@ -33,7 +33,7 @@ type Verdict string
 
 // What comparisons say. Of values without counts there is no verdict.
 const (
-	Differs      Verdict = "differs"            // by more than chance explains, at 95%
+	Differs      Verdict = "differs"            // by more than chance explains at 95%, if the events are independent
 	NoDifference Verdict = "no difference seen" // chance explains it
 	TooFew       Verdict = "too few to tell"
 )
@@ -236,7 +236,10 @@ func (c *contrast) shares(v *Comparison) string {
 		return said + ": no difference seen; " + by + " could be chance." + tail + c.times()
 	}
 	v.Verdict = Differs
-	return said + ": " + by + ": not chance." + tail + c.times()
+	if c.differentTimes { // what else changed in between may be all of it
+		return said + ": " + by + ", measured at different times." + tail + c.times()
+	}
+	return said + ": " + by + ": more than chance explains if requests are independent." + tail
 }
 
 // times says what the interval does not know where the two were not measured at the same time.

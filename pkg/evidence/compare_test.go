@@ -28,7 +28,7 @@ func TestControlAgainstTreatment(t *testing.T) {
 	}{
 		{
 			"a difference beyond chance is said with its interval, over the time since impact", arms(27, 143, 6, 139), "refusal_rate", nil,
-			"Refusal rate over 15m: treatment 18.9% of 2,145, control 4.3% of 2,085: 15 points more (13 to 16): not chance. Split 51% to 49%.", evidence.Differs,
+			"Refusal rate over 15m: treatment 18.9% of 2,145, control 4.3% of 2,085: 15 points more (13 to 16): more than chance explains if requests are independent. Split 51% to 49%.", evidence.Differs,
 		},
 		{
 			"a difference that chance explains is said as such", arms(6, 100, 5, 100), "refusal_rate", nil,
@@ -36,7 +36,7 @@ func TestControlAgainstTreatment(t *testing.T) {
 		},
 		{
 			"a treatment that has less is turned around", arms(2, 100, 10, 100), "refusal_rate", nil,
-			"Refusal rate over 15m: treatment 2% of 1,500, control 10% of 1,500: 8 points less (6.4 to 9.7): not chance. Split 50% to 50%.", evidence.Differs,
+			"Refusal rate over 15m: treatment 2% of 1,500, control 10% of 1,500: 8 points less (6.4 to 9.7): more than chance explains if requests are independent. Split 50% to 50%.", evidence.Differs,
 		},
 		{
 			"too few events tell nothing", arms(3, 20, 1, 3), "refusal_rate", nil,
@@ -45,19 +45,19 @@ func TestControlAgainstTreatment(t *testing.T) {
 		{
 			"within the first minutes it is the signal's own range", arms(20, 100, 4, 100), "refusal_rate",
 			func(a *evidence.About) { a.ImpactStartedAt = minute(74) },
-			"Refusal rate over 5m: treatment 20% of 500, control 4% of 500: 16 points more (12 to 20): not chance. Split 50% to 50%.", evidence.Differs,
+			"Refusal rate over 5m: treatment 20% of 500, control 4% of 500: 16 points more (12 to 20): more than chance explains if requests are independent. Split 50% to 50%.", evidence.Differs,
 		},
 		{
 			"what else the traffic differs in is said",
 			join(chats(`service="bot",language="en",arm="treatment"`, 4, 100, 24, 80), chats(`service="bot",language="de",arm="treatment"`, 4, 100, 1, 20),
 				chats(`service="bot",language="en",arm="control"`, 4, 100, 12, 40), chats(`service="bot",language="de",arm="control"`, 4, 100, 2, 60)),
 			"refusal_rate", nil,
-			"Refusal rate over 15m: treatment 25% of 1,500, control 14% of 1,500: 11 points more (8.2 to 14): not chance. Split 50% to 50%. Their traffic differs in language too: en is 80% of treatment and 40% of control.", evidence.Differs,
+			"Refusal rate over 15m: treatment 25% of 1,500, control 14% of 1,500: 11 points more (8.2 to 14): more than chance explains if requests are independent. Split 50% to 50%. Their traffic differs in language too: en is 80% of treatment and 40% of control.", evidence.Differs,
 		},
 		{
 			"the label that is compared is no part of the incident's group", arms(20, 100, 4, 100), "refusal_rate",
 			func(a *evidence.About) { a.Group = labels.FromStrings("arm", "treatment") },
-			"Refusal rate over 15m: treatment 20% of 1,500, control 4% of 1,500: 16 points more (14 to 18): not chance. Split 50% to 50%.", evidence.Differs,
+			"Refusal rate over 15m: treatment 20% of 1,500, control 4% of 1,500: 16 points more (14 to 18): more than chance explains if requests are independent. Split 50% to 50%.", evidence.Differs,
 		},
 		{
 			"values without counts are said alone", []string{`p95{arm="treatment",zone="a"}`, level(2, 6.2), `p95{arm="treatment",zone="b"}`, level(2, 3), `p95{arm="control"}`, level(2, 2.1)}, "p95", nil,
@@ -122,19 +122,19 @@ func TestVersionsOfAnArtifact(t *testing.T) {
 	}{
 		{
 			"the newest two are compared at the same time, where both have traffic", shadow, []changes.Change{v7}, "",
-			"Refusal rate over 15m: v7 (prompt since 00:31 UTC) 20% of 1,500, v6 4% of 1,500: 16 points more (14 to 18): not chance. Split 50% to 50%.",
+			"Refusal rate over 15m: v7 (prompt since 00:31 UTC) 20% of 1,500, v6 4% of 1,500: 16 points more (14 to 18): more than chance explains if requests are independent. Split 50% to 50%.",
 		},
 		{
 			"the version before may be known from the log alone", shadow, []changes.Change{
 				{Artifact: "prompt", To: "v6", At: minute(5)}, {Artifact: "code", To: "c9", At: minute(40)}, {Artifact: "prompt", Service: "bot", To: "v7", At: minute(61)},
 			}, "",
-			"Refusal rate over 14m: v7 (prompt since 01:01 UTC) 20% of 1,400, v6 4% of 1,400: 16 points more (14 to 18): not chance. Split 50% to 50%.",
+			"Refusal rate over 14m: v7 (prompt since 01:01 UTC) 20% of 1,400, v6 4% of 1,400: 16 points more (14 to 18): more than chance explains if requests are independent. Split 50% to 50%.",
 		},
 		{
 			"a version that is gone is measured as it was before the change, which is said",
 			[]string{`refused{version="v6"}`, "0+4x60 stale", `chats{version="v6"}`, "0+100x60 stale", `refused{version="v7"}`, "_x61 0+20x40", `chats{version="v7"}`, "_x61 0+100x40"},
 			[]changes.Change{{Artifact: "prompt", From: "v6", To: "v7", At: minute(62), Seen: changes.Sight{LastWithout: minute(60), FirstWith: minute(62)}}}, "",
-			"Refusal rate over 13m: v7 (prompt since 01:02 UTC) 20% of 1,300, v6 4% of 1,300: 16 points more (14 to 18): not chance. Split 50% to 50%. v6 was measured before, up to 01:00 UTC: whatever else changed since then counts too.",
+			"Refusal rate over 13m: v7 (prompt since 01:02 UTC) 20% of 1,300, v6 4% of 1,300: 16 points more (14 to 18), measured at different times. Split 50% to 50%. v6 was measured before, up to 01:00 UTC: whatever else changed since then counts too.",
 		},
 		{
 			"no change on record is nothing to compare", shadow, []changes.Change{{Artifact: "code", To: "c9", At: minute(40)}}, "",

@@ -91,7 +91,8 @@ func (g *Gatherer) page(ctx context.Context, address string) Found {
 	return Found{Values: v, Text: v.text()}
 }
 
-// get follows redirects to https or to the same host. What a redirect's request carries is the address alone.
+// get follows redirects within the same host, for who wrote the address trusts that host alone. What a redirect's request
+// carries is the address alone.
 func (g *Gatherer) get(ctx context.Context, at *url.URL) (*http.Response, error) {
 	for redirects := 0; ; redirects++ {
 		at.User, at.Fragment = nil, ""
@@ -113,18 +114,24 @@ func (g *Gatherer) get(ctx context.Context, at *url.URL) (*http.Response, error)
 		switch {
 		case redirects == mostRedirects:
 			return nil, errRedirects
-		case err != nil || next.Host == "", next.Scheme != "https" && (next.Scheme != at.Scheme || next.Host != at.Host):
+		case err != nil || !within(at, next):
 			return nil, errElsewhere
 		}
 		at = next
 	}
 }
 
+// within tells whether a redirect stays with a host: its port may be left out for that of https.
+func within(from, to *url.URL) bool {
+	return (to.Scheme == "https" || to.Scheme == from.Scheme) &&
+		(strings.EqualFold(to.Host, from.Host) || strings.EqualFold(to.Hostname(), from.Hostname()) && to.Port() == "")
+}
+
 // Why a page was not read, in words of our own.
 var (
 	errRequest   = errors.New("the address makes no request")
 	errRedirects = fmt.Errorf("it redirects more than %d times", mostRedirects)
-	errElsewhere = errors.New("it redirects to an address that is neither https nor on the same host")
+	errElsewhere = errors.New("it redirects elsewhere; only the same host, by https or as before, is followed")
 )
 
 // unanswered says what went wrong on the way, without the foreign text of an error, which may hold an address.

@@ -98,6 +98,10 @@ func TestRedirectsOfAStatusPage(t *testing.T) {
 			http.Redirect(w, r, "https://user:pass@"+r.Host+"/page", http.StatusMovedPermanently)
 		case "/away":
 			http.Redirect(w, r, plainly.URL, http.StatusFound)
+		case "/another":
+			http.Redirect(w, r, "https://"+strings.Replace(r.Host, "127.0.0.1", "localhost", 1)+"/page", http.StatusFound)
+		case "/port":
+			http.Redirect(w, r, strings.Replace(plainly.URL, "http:", "https:", 1), http.StatusFound)
 		case "/file":
 			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
 		case "/loop":
@@ -109,11 +113,14 @@ func TestRedirectsOfAStatusPage(t *testing.T) {
 	}))
 	defer safe.Close()
 	safely := safe.Client().Transport
+	const elsewhere = "127.0.0.1: it redirects elsewhere; only the same host, by https or as before, is followed"
 	for path, want := range map[string]string{
-		"/moved": "127.0.0.1: HTTP 200, status ok",
-		"/away":  "127.0.0.1: it redirects to an address that is neither https nor on the same host",
-		"/file":  "127.0.0.1: it redirects to an address that is neither https nor on the same host",
-		"/loop":  "127.0.0.1: it redirects more than 3 times",
+		"/moved":   "127.0.0.1: HTTP 200, status ok",
+		"/away":    elsewhere,
+		"/another": elsewhere,
+		"/port":    elsewhere,
+		"/file":    elsewhere,
+		"/loop":    "127.0.0.1: it redirects more than 3 times",
 	} {
 		found := evidence.New(evidence.Config{HTTP: safely}).Gather(t.Context(), runbook.Evidence{HTTP: safe.URL + path + "?token=t"}, about())
 		same(t, path, found.Text+found.Err, want)
@@ -144,7 +151,7 @@ func TestAddressesThatMayNotBeAsked(t *testing.T) {
 	g := evidence.New(evidence.Config{Timeout: 5 * time.Second})
 	for address, want := range map[string]string{
 		"http://169.254.169.254/latest/meta-data": "169.254.169.254: the host's address is 169.254.169.254, a link-local address: it may not be asked",
-		server.URL:                 "127.0.0.1: the host's address is 169.254.169.254, a link-local address: it may not be asked",
+		server.URL:                 "127.0.0.1: it redirects elsewhere; only the same host, by https or as before, is followed",
 		"https://[fd00:ec2::254]/": "fd00:ec2::254: the host's address is fd00:ec2::254, a metadata address: it may not be asked",
 	} {
 		found := g.Gather(t.Context(), runbook.Evidence{HTTP: address}, about())

@@ -1,7 +1,6 @@
 package incident
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -14,8 +13,8 @@ const (
 	approvalWithin = 15 * time.Minute
 	// effectiveWithin is how long an action that is done may take to show on traffic before it is called ineffective.
 	effectiveWithin = 10 * time.Minute
-	// measuredWithin is how long after its time an effect of an incident that has ended is still waited for.
-	measuredWithin = time.Hour
+	// MeasuredWithin is how long after its time an effect is still waited for.
+	MeasuredWithin = time.Hour
 )
 
 // Requested tells whether the action was asked for and nothing has come of it yet.
@@ -49,13 +48,11 @@ func (a *Action) begun() time.Time {
 // EffectiveWhen is the condition by which it is seen that an action took effect on traffic, and the number of the
 // finding whose runbook has it; nil: it is effective once it is done.
 func (r *Record) EffectiveWhen(a *Action) (clause *triggers.Clause, finding int) {
+	if step := r.StepCalled(a.Step); step != nil {
+		return step.Effective, step.Finding
+	}
 	for i := range r.Findings {
 		book := r.Findings[i].runbook()
-		for n := range book.Rollback {
-			if step := &book.Rollback[n]; a.Step != "" && cmp.Or(step.Name, step.Artifact) == a.Step {
-				return step.Effective, i
-			}
-		}
 		for n := range book.Mitigate {
 			if m := &book.Mitigate[n]; a.Mitigate != "" && m.Title == a.Mitigate {
 				return m.Effective, i
@@ -149,6 +146,6 @@ func (d *decision) measure(a *Action, effect *Effect) {
 func (r *Record) measuring(t time.Time) bool {
 	return slices.ContainsFunc(r.Actions, func(a Action) bool {
 		due := r.EffectDue(&a)
-		return !due.IsZero() && t.Before(due.Add(measuredWithin))
+		return !due.IsZero() && t.Before(due.Add(MeasuredWithin))
 	})
 }

@@ -7,7 +7,8 @@ import (
 
 func (b Paged) apply(r *Record, e Event) {
 	if r.Round == nil || r.Round.N != b.Round {
-		r.Round = &Round{N: b.Round, Key: b.Key, Causes: b.Causes, Severity: b.Severity, StartedAt: e.At}
+		untaken := r.stillUntaken()
+		r.Round = &Round{N: b.Round, Key: b.Key, Causes: b.Causes, Severity: b.Severity, StartedAt: e.At, Untaken: untaken}
 	}
 	r.Round.Step, r.Round.Pass, r.Round.NextAt = b.Step, b.Pass, b.NextAt
 	r.Round.Receivers, r.Round.Failed = b.Receivers, nil
@@ -30,6 +31,17 @@ func (b Paged) apply(r *Record, e Event) {
 		r.Awaited = append(r.Awaited, Receipt{Receiver: receiver, Round: b.Round, Key: r.Round.Key,
 			Severity: r.Round.Severity, StartedAt: r.Round.StartedAt})
 	}
+}
+
+// stillUntaken are the receivers that have failed to take a page of the round before, and are still to take it: its rows
+// wait in front of the new round's.
+func (r *Record) stillUntaken() []string {
+	if r.Round == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Round.Untaken), func(receiver string) bool {
+		return !slices.ContainsFunc(r.Awaited, func(receipt Receipt) bool { return receipt.Receiver == receiver })
+	})
 }
 
 func (b PageDelivered) apply(r *Record, e Event) {

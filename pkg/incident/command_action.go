@@ -79,7 +79,7 @@ func (c RolledBack) run(d *decision) error {
 		return err
 	}
 	body := ActionDone{
-		Action: d.record.nextAction(), How: DoneByHand, Step: nameOf(step), Title: nameOf(step), From: c.From, To: c.To, Settle: step.Settle,
+		Action: d.record.nextAction(), How: DoneByHand, Step: step.Called, Title: step.Called, From: c.From, To: c.To, Settle: step.Settle,
 	}
 	if d.told(Action{Step: body.Step, Title: body.Title, From: c.From, To: c.To, DoneBy: c.By, DoneAt: at}, c.At) {
 		return nil
@@ -192,7 +192,7 @@ func (r *Record) requested(c Request) (ActionRequested, *runbook.Action, error) 
 		if err != nil {
 			return ActionRequested{}, nil, err
 		}
-		return ActionRequested{Step: nameOf(step), Title: nameOf(step), Approval: step.Approval, Settle: step.Settle}, step.Action, nil
+		return ActionRequested{Step: step.Called, Title: step.Called, Approval: step.Approval, Settle: step.Settle}, step.Action, nil
 	}
 	var titles []string
 	for i := range r.Findings {
@@ -240,31 +240,6 @@ func (d *decision) settle(action string) {
 	d.actor = Daemon
 	d.add(ActionFailed{Action: action, Why: FailedDryRun, Cause: cause}, action)
 }
-
-// step is a step of the rollback stack by its name, or by its artifact where only one step has that.
-func (r *Record) step(name string) (*runbook.Step, error) {
-	var names []string
-	var byArtifact []*runbook.Step
-	for i := range r.Findings {
-		steps := r.Findings[i].runbook().Rollback
-		for n := range steps {
-			if nameOf(&steps[n]) == name {
-				return &steps[n], nil
-			}
-			if steps[n].Artifact == name {
-				byArtifact = append(byArtifact, &steps[n])
-			}
-			names = append(names, nameOf(&steps[n]))
-		}
-	}
-	if len(byArtifact) == 1 {
-		return byArtifact[0], nil
-	}
-	return nil, &Refusal{fmt.Sprintf("the rollback stack has no step %q", name), "its steps: " + orNone(names)}
-}
-
-// nameOf is a step's name: by default its artifact.
-func nameOf(step *runbook.Step) string { return cmp.Or(step.Name, step.Artifact) }
 
 func orNone(names []string) string {
 	if len(names) == 0 {

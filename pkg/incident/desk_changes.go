@@ -157,12 +157,15 @@ func (d *Desk) tell(ctx context.Context, fresh ...changes.Change) error {
 	})
 }
 
-// Evidence keeps what was found for items of an incident's checklist.
+// Evidence keeps what was found for items of an incident's checklist; nothing once it has ended.
 func (d *Desk) Evidence(ctx context.Context, ref string, found ...EvidenceGathered) error {
 	return d.decide(ctx, func() (Commit, error) {
 		r, err := d.config.Store.Load(ctx, ref)
 		if err != nil {
 			return Commit{}, fmt.Errorf("load incident: %w", err)
+		}
+		if !r.Open() {
+			return Commit{}, nil
 		}
 		policy, now := d.policy(ctx), d.now()
 		decision := newDecision(r, policy, now)

@@ -129,6 +129,8 @@ type SuspectsRanked struct {
 	Cause   string // what it was ranked for: opened, joined, relapsed, reopened or RankedForChange
 	Ranking changes.Ranking
 	Running []changes.Running `json:",omitempty"` // the versions that ran when impact began
+	// Exposures are how those who had a version fared against those who didn't, for when it is ranked anew.
+	Exposures []changes.Exposure `json:",omitempty"`
 }
 
 // RankedForChange is the cause of a ranking that a change brought which came to be known later.

@@ -1,16 +1,16 @@
 package incident
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	"github.com/irdaemon/irdaemon/pkg/changes"
-	"github.com/irdaemon/irdaemon/pkg/runbook"
 )
 
 // rank adds what changed before impact, in the order in which it deserves a look. Where nothing was ever reported and no
 // version is seen there is nothing to rank: the view says so. Without running versions of now, those of the first ranking
-// count: impact began when it began.
+// count: impact began when it began. Without exposures of now, those of the last one count.
 func (d *decision) rank(cause string, running []changes.Running, exposures []changes.Exposure) {
 	r := d.record
 	if len(running) == 0 && len(r.Rankings) > 0 {
@@ -20,12 +20,51 @@ func (d *decision) rank(cause string, running []changes.Running, exposures []cha
 		return
 	}
 	known := changes.KnownOf(d.policy.Changes.Log, running)
+	if len(exposures) == 0 && len(r.Rankings) > 0 {
+		exposures = r.ranking().Exposures
+	}
 	running = changes.RunningAt(running, d.policy.Changes.Log, r.ImpactStartedAt)
+	for i := range running {
+		now := &running[i]
+		if brought := (changes.Change{Artifact: now.Artifact, Service: now.Service, From: now.Was, To: now.Version, At: now.Since}); !now.Since.IsZero() {
+			fillFrom(&brought, d.policy.Changes.Log)
+			now.Was = brought.From
+		}
+	}
 	ranking := changes.Rank(changes.SuspectInput{
 		Impact: r.ImpactStartedAt, Services: r.services(), Since: d.policy.Changes.Since, SinceOf: d.policy.Changes.SinceOf,
 		Order: r.order(), Changes: d.policy.Changes.Log, Running: running, Contrast: exposures, Known: known,
 	})
-	d.add(SuspectsRanked{Cause: cause, Ranking: ranking, Running: running}, cause)
+	for i := range ranking.Suspects {
+		fillFrom(&ranking.Suspects[i].Change, d.policy.Changes.Log)
+	}
+	d.add(SuspectsRanked{Cause: cause, Ranking: ranking, Running: running, Exposures: slices.DeleteFunc(slices.Clone(exposures), unsound)}, cause)
+}
+
+// fillFrom fills in the version before a change that names none: the one that the change before it in the log set.
+// Where that one names none either, nobody knows.
+func fillFrom(c *changes.Change, log []changes.Change) {
+	if c.From != "" {
+		return
+	}
+	var before *changes.Change
+	for i := range log {
+		other := &log[i]
+		sameService := other.Service == c.Service || other.Service == "" || c.Service == ""
+		if other.Artifact == c.Artifact && sameService && other.At.Before(c.At) && (before == nil || !other.At.Before(before.At)) {
+			before = other
+		}
+	}
+	if before != nil && before.To != c.To {
+		c.From = before.To
+	}
+}
+
+// unsound tells whether an exposure has a number that can't be kept: such a one says nothing either.
+func unsound(e changes.Exposure) bool {
+	return slices.ContainsFunc([]float64{e.WithBad, e.With, e.WithoutBad, e.Without, e.Dispersion}, func(n float64) bool {
+		return math.IsNaN(n) || math.IsInf(n, 0)
+	})
 }
 
 // services are those whose changes may have to do with the incident: its own, and those that its rollback steps name.
@@ -65,58 +104,51 @@ func (r *Record) ranking() *SuspectsRanked {
 
 // PlannedStep is a step of the rollback stack in the order to try, with the versions that it goes between.
 type PlannedStep struct {
-	*runbook.Step
+	NamedStep
 	Runbook string           // name of the finding's runbook
 	From    string           // the version that runs; empty: not known
 	To      string           // the version to go back to; empty: not known
 	Suspect *changes.Suspect // the change that it answers; nil: none is on record
 }
 
-// Name is the step's, by default its artifact.
-func (s *PlannedStep) Name() string { return nameOf(s.Step) }
+// Name is the step's, which no other step of the incident has.
+func (s *PlannedStep) Name() string { return s.Called }
 
 // Plan is the rollback stack in the order to try: first the steps whose artifact changed before impact, then the rest, both
 // in the runbook's order.
 func (r *Record) Plan() []PlannedStep {
 	var changed, rest []PlannedStep
-	for i := range r.Findings {
-		book := r.Findings[i].runbook()
-		for n := range book.Rollback {
-			planned := r.planned(&book.Rollback[n], r.Findings[i].Name)
-			if planned.Suspect != nil {
-				changed = append(changed, planned)
-			} else {
-				rest = append(rest, planned)
-			}
+	for _, step := range r.Steps() {
+		planned := r.planned(step)
+		if planned.Suspect != nil {
+			changed = append(changed, planned)
+		} else {
+			rest = append(rest, planned)
 		}
 	}
 	return append(changed, rest...)
 }
 
 // planned fills in a step's versions: those of the newest change of its artifact before impact, else those that ran then.
-func (r *Record) planned(step *runbook.Step, book string) PlannedStep {
-	planned := PlannedStep{Step: step, Runbook: book}
+// A change that names no version since, or the same as before, says nothing of where to go back to.
+func (r *Record) planned(step NamedStep) PlannedStep {
+	planned := PlannedStep{NamedStep: step, Runbook: r.Findings[step.Finding].Name}
 	ranked := r.ranking()
 	if ranked == nil {
 		return planned
 	}
-	service := step.Service
-	if service == "" {
-		service = r.Service
-	}
-	of := func(artifact, of string) bool {
-		return artifact == step.Artifact && (of == "" || service == "" || of == service)
-	}
 	for i := range ranked.Ranking.Suspects {
 		s := &ranked.Ranking.Suspects[i]
-		newer := planned.Suspect == nil || s.Change.At.After(planned.Suspect.Change.At)
-		if of(s.Change.Artifact, s.Change.Service) && newer {
+		if s.Change.To == "" || s.Change.To == s.Change.From || !r.answers(step.Step, s.Change.Artifact, s.Change.Service) {
+			continue
+		}
+		if planned.Suspect == nil || s.Change.At.After(planned.Suspect.Change.At) {
 			planned.Suspect, planned.From, planned.To = s, s.Change.To, s.Change.From
 		}
 	}
 	if planned.Suspect == nil {
 		for _, running := range ranked.Running {
-			if of(running.Artifact, running.Service) {
+			if r.answers(step.Step, running.Artifact, running.Service) {
 				planned.From, planned.To = running.Version, running.Was
 			}
 		}
@@ -145,13 +177,14 @@ func (r *Record) next() string {
 }
 
 // requestByItself asks for the first step of the plan whose runbook needs nobody's approval, whose artifact changed and of
-// which the version to go back to is known. It does so at the opening alone, and only where actions are enabled.
+// which both versions are known, and whose action may be repeated and is read back: where nobody looks, what is live is
+// compared with the version that is to be replaced. It does so at the opening alone, and only where actions are enabled.
 func (d *decision) requestByItself() {
 	if d.policy.Actions != ActionsEnabled {
 		return
 	}
 	for _, step := range d.record.Plan() {
-		if step.Approval != approvalNone || step.Action == nil || step.Suspect == nil || step.To == "" {
+		if step.Approval != approvalNone || step.Suspect == nil || step.From == "" || step.To == "" || !step.Action.NeedsNobody() || !d.agreed(step) {
 			continue
 		}
 		id := d.record.nextAction()
@@ -160,6 +193,23 @@ func (d *decision) requestByItself() {
 		}, id)
 		return
 	}
+}
+
+// agreed tells whether every change on record that brought the version that runs says that it replaced the one to go back
+// to. Where reports contradict each other, or leave it out, a person decides.
+func (d *decision) agreed(step PlannedStep) bool {
+	said := false
+	for i := range d.policy.Changes.Log {
+		c := &d.policy.Changes.Log[i]
+		if c.To != step.From || !d.record.answers(step.Step, c.Artifact, c.Service) {
+			continue
+		}
+		if c.From != step.To {
+			return false
+		}
+		said = true
+	}
+	return said
 }
 
 // approvalNone is a step's approval that nobody has to give.
@@ -222,7 +272,7 @@ func (r *Record) knows(c *changes.Change) bool {
 // said so already.
 func (d *decision) seenDone(c *changes.Change) {
 	for _, step := range d.record.Plan() {
-		back := step.Artifact == c.Artifact && step.To != "" && c.To == step.To && (c.From == "" || c.From == step.From)
+		back := d.record.answers(step.Step, c.Artifact, c.Service) && step.To != "" && c.To == step.To && (c.From == "" || c.From == step.From)
 		if !back {
 			continue
 		}

@@ -14,10 +14,9 @@ import (
 func changing(t *testing.T) *world {
 	w := newWorld(t, clockTime("13:58"), workedExampleAt)
 	w.policy.Changes.Since = 24 * time.Hour
-	action := &runbook.Action{Connector: "prompts", Method: "PUT", Path: "/labels/live", Semantics: "set"}
 	w.snapshot.Runbook.Rollback = []runbook.Step{
 		{Artifact: "weights", Do: "Load the weights before."},
-		{Artifact: "prompt", Name: "support prompt", Do: "Set the live label back to {{ .Previous }}, it is {{ .Current }}.", Action: action, Settle: 5 * time.Minute},
+		{Artifact: "prompt", Name: "support prompt", Do: "Set the live label back to {{ .Previous }}, it is {{ .Current }}.", Action: putPrompt(), Settle: 5 * time.Minute},
 		{Artifact: "retrieval_index", Do: "Point kb-live at {{ .Previous }}."},
 	}
 	return w
@@ -212,6 +211,23 @@ func TestAStepThatNobodyNeedsToApproveIsRequestedAtTheOpening(t *testing.T) {
 	}
 }
 
+func TestWhereReportsContradictEachOtherAPersonDecides(t *testing.T) {
+	for name, forged := range map[string]string{"minutes before": "13:20", "hours before": "11:00"} {
+		t.Run(name, func(t *testing.T) {
+			w := changing(t)
+			w.policy.Actions = ActionsEnabled
+			w.snapshot.Runbook.Rollback[1].Approval = "none"
+			w.now = clockTime("13:50")
+			w.reports("prompt", "prompt-v6", "prompt-v7", "13:30")
+			w.reports("prompt", "evil", "prompt-v7", forged)
+			w.open()
+			if actions := w.record().Actions; len(actions) != 0 {
+				t.Errorf("asked for by itself: %+v", actions)
+			}
+		})
+	}
+}
+
 func TestEvidenceStandsBesideItsItem(t *testing.T) {
 	w := changing(t)
 	w.snapshot.Runbook.Triage = []runbook.Check{{Title: "Is it real?"}, {Title: "Who is hit?"}}
@@ -262,12 +278,41 @@ func TestAnEffectIsOneSentence(t *testing.T) {
 	d.effectiveOnceDone(d.record.action("1"))
 	d.t = clockTime("14:26")
 	d.measure(d.record.action("1"), &Effect{Verdict: EffectHelped, Metrics: []EffectMetric{
-		{Band: "key", Signal: "refusal_rate", Unit: triggers.Ratio, Before: value(0.19), After: value(0.08), Target: "refusal_rate below 6%"},
+		{Band: "key", Signal: "refusal_rate", Unit: triggers.Ratio, Before: value(0.19), After: value(0.08), Low: -0.142, High: -0.0777, Target: "refusal_rate below 6%"},
 	}})
 	last := d.events[len(d.events)-1]
-	want := "effect of support prompt: refusal_rate 19% → 8%, needed below 6%: helped, not enough; next: retrieval_index"
+	want := "effect of support prompt: refusal_rate 19% → 8% (difference −14 to −7.8 points), needed below 6%: helped, not enough; next: retrieval_index"
 	if got := inWords(d.record, last); got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestTheIntervalOfAnEffectIsTold(t *testing.T) {
+	w := changing(t)
+	w.open()
+	value := func(v float64) *triggers.Value { return &triggers.Value{V: v} }
+	for _, test := range []struct {
+		name    string
+		metric  EffectMetric
+		verdict string
+		want    string
+	}{
+		{"of a share, and the verdict stays", EffectMetric{Unit: triggers.Ratio, Before: value(0.19), After: value(0.08), Low: -0.03, High: 0.25}, EffectNotSeparable,
+			"refusal_rate 19% → 8% (difference −3 to +25 points), needed below 6%: not separable"},
+		{"one end of it is nothing", EffectMetric{Unit: triggers.Ratio, Before: value(0.19), After: value(0.08), High: 0.25}, EffectHelped,
+			"refusal_rate 19% → 8% (difference 0 to +25 points), needed below 6%: helped, not enough"},
+		{"there is none", EffectMetric{Unit: triggers.Ratio, Before: value(0.19), After: value(0.08)}, EffectHelped,
+			"refusal_rate 19% → 8%, needed below 6%: helped, not enough"},
+		{"not of what is no share", EffectMetric{Unit: triggers.Seconds, Before: value(6), After: value(2), Low: -5, High: -3}, EffectHelped,
+			"refusal_rate 6s → 2s, needed below 6%: helped, not enough"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.metric.Signal, test.metric.Target = "refusal_rate", "refusal_rate below 6%"
+			effect := Effect{Verdict: test.verdict, Metrics: []EffectMetric{test.metric}}
+			if got := effect.inWords(w.record()); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

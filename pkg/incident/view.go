@@ -190,9 +190,17 @@ type TriageView struct {
 
 // MitigationView is what buys time before or beside a rollback.
 type MitigationView struct {
-	Title string `json:"title"`
-	Kind  string `json:"kind"`
-	Do    string `json:"do"`
+	Title    string         `json:"title"`
+	Kind     string         `json:"kind"`
+	Do       string         `json:"do"`
+	Approved []ApprovalView `json:"approved,omitempty" doc:"The fallback models that are, or were, approved for production."`
+}
+
+// ApprovalView is until when a fallback model is approved.
+type ApprovalView struct {
+	Model   string `json:"model"`
+	Until   string `json:"until,omitempty" doc:"The last day (UTC), as 2027-03-01. Left out: no end is set."`
+	Expired bool   `json:"expired" doc:"That day is over."`
 }
 
 // RollbackView is a step of the rollback stack, in the order to try: first what changed before impact.
@@ -258,7 +266,7 @@ func LiveView(r *Record, events []Event, externalURL string, now time.Time, live
 	v.see(r, live)
 	v.people(r)
 	v.changed(r)
-	v.steps(r)
+	v.steps(r, now)
 	v.Headline = headline(r, live, v, now)
 	for _, e := range events {
 		v.Timeline = append(v.Timeline, TimelineEntry{
@@ -338,15 +346,29 @@ func (r *Record) unreported() string {
 	return strings.Join(all, ", ")
 }
 
-// steps fills in what people can do, of every finding.
-func (v *View) steps(r *Record) {
+// steps fills in what people can do now, of every finding.
+func (v *View) steps(r *Record, now time.Time) {
 	for i := range r.Findings {
 		book := r.Findings[i].runbook()
 		for _, m := range book.Mitigate {
-			v.Mitigations = append(v.Mitigations, MitigationView{Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v, "", "")})
+			v.Mitigations = append(v.Mitigations, MitigationView{
+				Title: m.Title, Kind: m.Kind, Do: instruction(m.Do, v, "", ""), Approved: approvals(m.Approved, now),
+			})
 		}
 	}
 	v.plan(r)
+}
+
+// approvals tells which approvals hold now.
+func approvals(all []runbook.Approval, now time.Time) (views []ApprovalView) {
+	for _, a := range all {
+		view := ApprovalView{Model: a.Model}
+		if !a.Until.IsZero() {
+			view.Until, view.Expired = a.Until.Format(time.DateOnly), a.Expired(now)
+		}
+		views = append(views, view)
+	}
+	return views
 }
 
 // plan fills in the rollback stack in the order to try.
@@ -357,7 +379,7 @@ func (v *View) plan(r *Record) {
 	}
 	for _, step := range r.Plan() {
 		view := RollbackView{
-			Artifact: step.Artifact, Name: step.Step.Name, From: step.From, To: step.To,
+			Artifact: step.Artifact, Name: step.Called, From: step.From, To: step.To,
 			Do:       instruction(step.Do, v, step.To, step.From),
 			Approval: cmp.Or(step.Approval, "owner"), Runs: step.Action != nil, Next: step.Name() == next,
 		}

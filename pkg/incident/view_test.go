@@ -1,9 +1,12 @@
 package incident
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/irdaemon/irdaemon/pkg/runbook"
 	"github.com/irdaemon/irdaemon/pkg/triggers"
 )
 
@@ -76,5 +79,26 @@ func TestEveryEventHasWords(t *testing.T) {
 	r.Findings[0].Snapshot = refusedRunbook()
 	if got, want := broken.inWords(r), "recovery didn't hold: key was out of band more often than it may be, now 6.1%"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestAnApprovalHoldsThroughItsLastDay(t *testing.T) {
+	r, _ := opening(testPolicy(), runbook.Sev2)
+	last := clockTime("00:00")
+	r.Findings[0].Snapshot.Runbook.Mitigate = []runbook.Mitigation{{Title: "Fall back", Kind: "fallback", Approved: []runbook.Approval{
+		{Model: "small", Until: last}, {Model: "older", Until: last.AddDate(0, 0, -1)},
+	}}}
+	day := last.Format(time.DateOnly)
+	for _, test := range []struct {
+		name string
+		now  time.Time
+		want []ApprovalView
+	}{
+		{"on that day", clockTime("23:59"), []ApprovalView{{"small", day, false}, {"older", last.AddDate(0, 0, -1).Format(time.DateOnly), true}}},
+		{"on the day after", clockTime("00:01").AddDate(0, 0, 1), []ApprovalView{{"small", day, true}, {"older", last.AddDate(0, 0, -1).Format(time.DateOnly), true}}},
+	} {
+		if got := NewView(r, nil, "", test.now).Mitigations[0].Approved; !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -345,7 +346,7 @@ func actionInWords(r *Record, e Event) string {
 	return ""
 }
 
-// inWords says what an action did, in numbers and a verdict: refusal rate 19% → 8%, needed below 6%: helped, not enough.
+// inWords says what an action did, in numbers and a verdict: refusal rate 19% → 8%, needed below 6%: helped, not enough. A share has the interval of its difference beside it, where that is known.
 func (e *Effect) inWords(r *Record) string {
 	var said []string
 	for _, m := range e.Metrics {
@@ -353,13 +354,37 @@ func (e *Effect) inWords(r *Record) string {
 			said = append(said, r.titleOf(m.Signal)+" can't be seen")
 			continue
 		}
-		said = append(said, fmt.Sprintf("%s %s → %s, needed %s", r.titleOf(m.Signal), triggers.FormatValue(m.Unit, m.Before.V),
-			triggers.FormatValue(m.Unit, m.After.V), strings.TrimPrefix(m.Target, m.Signal+" ")))
+		said = append(said, fmt.Sprintf("%s %s → %s%s, needed %s", r.titleOf(m.Signal), triggers.FormatValue(m.Unit, m.Before.V),
+			triggers.FormatValue(m.Unit, m.After.V), m.interval(), strings.TrimPrefix(m.Target, m.Signal+" ")))
 	}
 	if len(said) == 0 {
 		return lowerFirst(e.Verdict)
 	}
 	return strings.Join(said, "; ") + ": " + lowerFirst(e.Verdict)
+}
+
+// interval is that of a share's difference, in percentage points; empty: there is none.
+func (m *EffectMetric) interval() string {
+	if m.Unit != triggers.Ratio || m.Low == 0 && m.High == 0 {
+		return ""
+	}
+	return " (difference " + signedPoints(m.Low) + " to " + signedPoints(m.High) + " points)"
+}
+
+// signedPoints writes a difference of two shares in percentage points, with its sign: −14, +7.8, 0.
+func signedPoints(difference float64) string {
+	points := math.Round(1000*math.Abs(difference)) / 10
+	if points >= 10 {
+		points = math.Round(100 * math.Abs(difference))
+	}
+	sign := "+"
+	switch {
+	case points == 0:
+		sign = ""
+	case difference < 0:
+		sign = "−"
+	}
+	return sign + strconv.FormatFloat(points, 'f', -1, 64)
 }
 
 // titleOf is what people call a signal.

@@ -45,7 +45,7 @@ func (r *Runbook) Check(known Known) {
 func (r *Runbook) CheckDates(now time.Time, reviewEvery time.Duration, report *document.Report) {
 	for _, m := range r.Mitigate {
 		for _, a := range m.Approved {
-			if !a.Until.IsZero() && now.After(a.Until.AddDate(0, 0, 1)) {
+			if a.Expired(now) {
 				report.Warn(a.Place, "the approval of "+a.Model+" was over on "+a.Until.Format(time.DateOnly), "approve it anew, or take it out")
 			}
 		}
@@ -85,10 +85,12 @@ func (r *Runbook) checkNames(known Known) {
 	}
 }
 
-// checkSteps holds the names of rollback steps to be different: a command names a step by it.
+// checkSteps holds the names of rollback steps to be different, for a command names a step by it, and what nobody approves
+// to be what can be repeated and read back.
 func (r *Runbook) checkSteps() {
 	seen := map[string]int{}
 	for i, step := range r.Rollback {
+		r.checkUnapproved(&step, r.source.Get("rollback").Item(i).Get("approval"))
 		first, twice := seen[step.Name]
 		if twice && step.Name != "" {
 			r.source.Get("rollback").Item(i).Error("a second step named "+step.Name, fmt.Sprintf("name: another word; the first is on line %d",
@@ -96,6 +98,20 @@ func (r *Runbook) checkSteps() {
 			continue
 		}
 		seen[step.Name] = i
+	}
+}
+
+// checkUnapproved holds an action that the daemon may begin by itself to be one that it can tell the outcome of.
+func (r *Runbook) checkUnapproved(step *Step, at document.Value) {
+	switch {
+	case step.Approval != ApprovalNone || step.Action == nil:
+	case step.Action.NeedsNobody():
+		at.Warn("nobody looks before it runs, and whoever may report changes says which version it goes back to",
+			"give the scope change to pipelines alone, or let changes.detect show the versions; or approval: owner")
+	case step.Action.Semantics != SemanticsSet:
+		at.Error("approval: none, and the action may not be repeated", "semantics: set, where the same request again changes nothing; or approval: owner")
+	default:
+		at.Error("approval: none, and nothing reads the live version", "a confirm by GET that holds {{ .Previous }}; or approval: owner")
 	}
 }
 

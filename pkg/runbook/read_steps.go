@@ -66,6 +66,12 @@ func readStep(v document.Value) Step {
 	return s
 }
 
+// NeedsNobody tells whether an action may go ahead where nobody approves it: it can be repeated without harm, and what is
+// live can be read before and after.
+func (a *Action) NeedsNobody() bool {
+	return a != nil && a.Semantics == SemanticsSet && a.Confirm != nil && a.Confirm.Method == "GET"
+}
+
 func readArtifact(v document.Value) (string, bool) {
 	name, ok := v.Text()
 	return name, ok && triggers.CheckName(v.Report(), v.Place(), name)

@@ -117,6 +117,11 @@ type Approval struct {
 	Until time.Time
 }
 
+// Expired tells whether the last day of the approval is over.
+func (a *Approval) Expired(now time.Time) bool {
+	return !a.Until.IsZero() && now.After(a.Until.AddDate(0, 0, 1))
+}
+
 // Step rolls one artifact back.
 type Step struct {
 	Artifact  string

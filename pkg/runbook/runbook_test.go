@@ -230,3 +230,27 @@ func TestARecoveryLimitIsHeldAgainstItsOwnTriggerAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatNobodyApprovesMustBeRepeatableAndReadBack(t *testing.T) {
+	const settle, confirm = "settle: 5m", `      confirm: {path: /labels/live, expect: {version: "{{ .Previous }}"}}`
+	for name, test := range map[string]struct {
+		replace []string
+		want    string
+	}{
+		"it is":                     {[]string{settle, "approval: none"}, ""},
+		"it starts something":       {[]string{settle, "approval: none", "method: PUT", "method: POST"}, "approval: none, and the action may not be repeated; semantics: set"},
+		"nothing reads it back":     {[]string{settle, "approval: none", confirm, ""}, "approval: none, and nothing reads the live version; a confirm by GET"},
+		"what reads it is no GET":   {[]string{settle, "approval: none", "confirm: {path", "confirm: {method: POST, path"}, "approval: none, and nothing reads the live version; a confirm by GET"},
+		"somebody approves it":      {[]string{confirm, ""}, ""},
+		"no action, so by a person": {[]string{"    do: Point the alias back.\n    action: {connector: prompts, method: POST, path: /alias}", "    do: Point the alias back.\n    approval: none"}, ""},
+	} {
+		_, report := load(t, test.replace...)
+		said := ""
+		if err := report.Err(document.Error); err != nil {
+			said = err.Error()
+		}
+		if !strings.Contains(said, test.want) || test.want == "" && said != "" {
+			t.Errorf("%s: %q, want %q", name, said, test.want)
+		}
+	}
+}

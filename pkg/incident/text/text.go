@@ -433,9 +433,24 @@ func (p *page) mitigations(all []incident.MitigationView) {
 	}
 }
 
-// Mitigation gives what buys time, and how.
+// Mitigation gives what buys time, how, and until when the models that it falls back to are approved.
 func Mitigation(m incident.MitigationView) string {
-	return fmt.Sprintf("%s (%s): %s", m.Title, m.Kind, strings.TrimSpace(m.Do))
+	said := fmt.Sprintf("%s (%s): %s", m.Title, m.Kind, strings.TrimSpace(m.Do))
+	var approved []string
+	for _, a := range m.Approved {
+		switch {
+		case a.Expired:
+			approved = append(approved, a.Model+" EXPIRED "+a.Until)
+		case a.Until != "":
+			approved = append(approved, a.Model+" until "+a.Until)
+		default:
+			approved = append(approved, a.Model)
+		}
+	}
+	if len(approved) > 0 {
+		said += " [approved: " + strings.Join(approved, ", ") + "]"
+	}
+	return said
 }
 
 func (p *page) rollbacks(steps []incident.RollbackView) {

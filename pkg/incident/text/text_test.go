@@ -224,3 +224,15 @@ func parse(t *testing.T, stamp string) time.Time {
 	}
 	return at
 }
+
+func TestAMitigationSaysUntilWhenItsModelsAreApproved(t *testing.T) {
+	m := incident.MitigationView{Title: "Fall back", Kind: "fallback", Do: "Route to the fallback.\n"}
+	if got, want := text.Mitigation(m), "Fall back (fallback): Route to the fallback."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	m.Approved = []incident.ApprovalView{{Model: "support-3.1-small", Until: "2027-03-01"}, {Model: "support-2", Until: "2026-01-31", Expired: true}}
+	want := "Fall back (fallback): Route to the fallback. [approved: support-3.1-small until 2027-03-01, support-2 EXPIRED 2026-01-31]"
+	if got := text.Mitigation(m); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
