@@ -117,8 +117,7 @@ func TestAWalkThatWaits(t *testing.T) {
 	})
 	bubble(t, "stops at once", func(t *testing.T) {
 		w := stopped(t, hanging("00:35:00", "01:00:00"))
-		w.source.fault = nil
-		w.source.delay = func(query) time.Duration { return time.Hour }
+		w.source.becomes(nil, func(query) time.Duration { return time.Hour })
 		sleepUntil("00:36:00")
 		w.stop()
 		equal(t, "stopped", time.Now().Format(time.TimeOnly), "00:36:00")

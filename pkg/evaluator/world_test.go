@@ -109,26 +109,34 @@ func (s *memorySource) Range(ctx context.Context, expr string, from, to time.Tim
 	return s.answer(ctx, query{expr, from, to, time.Now()}, interval)
 }
 
+// becomes changes how the source answers from now on.
+func (s *memorySource) becomes(fault func(query) error, delay func(query) time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault, s.delay = fault, delay
+}
+
 func (s *memorySource) answer(ctx context.Context, q query, interval time.Duration) (source.Answer, error) {
 	s.mu.Lock()
 	s.queries = append(s.queries, q)
 	s.atOnce++
 	s.most = max(s.most, s.atOnce)
+	fault, delay := s.fault, s.delay
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		s.atOnce--
 		s.mu.Unlock()
 	}()
-	if s.delay != nil {
+	if delay != nil {
 		select {
-		case <-time.After(s.delay(q)):
+		case <-time.After(delay(q)):
 		case <-ctx.Done():
 			return source.Answer{}, &source.Error{Reason: source.Canceled, Expr: q.expr, Detail: "canceled", Err: ctx.Err()}
 		}
 	}
-	if s.fault != nil {
-		if err := s.fault(q); err != nil {
+	if fault != nil {
+		if err := fault(q); err != nil {
 			return source.Answer{}, err
 		}
 	}
