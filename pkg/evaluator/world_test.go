@@ -203,6 +203,7 @@ type world struct {
 	desk      *recordingDesk
 	registry  *prometheus.Registry
 	logs      *observer.ObservedLogs
+	noting    sync.Mutex // guards ticks and latest
 	ticks     []incident.Tick
 	detected  []changes.Change // that were kept
 	latest    time.Duration    // how late the latest tick was
@@ -263,9 +264,18 @@ func (d *recordingDesk) Tick(ctx context.Context, tick incident.Tick) error {
 	if err := d.world.faults.of("tick"); err != nil {
 		return err
 	}
+	d.world.noting.Lock()
 	d.world.ticks = append(d.world.ticks, tick)
 	d.world.latest = max(d.world.latest, time.Since(tick.T))
+	d.world.noting.Unlock()
 	return d.Desk.Tick(ctx, tick)
+}
+
+// decided is how many ticks were decided so far, for a test that looks while the evaluator runs.
+func (w *world) decided() int {
+	w.noting.Lock()
+	defer w.noting.Unlock()
+	return len(w.ticks)
 }
 
 func (d *recordingDesk) Detected(ctx context.Context, found []changes.Change) error {
