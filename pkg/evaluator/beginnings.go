@@ -109,7 +109,7 @@ func (l *lookback) beginnings(ctx context.Context, all []breaching) {
 // for; nil: it is found.
 func (l *lookback) begin(b breaching) (lacks *feed) {
 	key := b.key()
-	if known, ok := l.Evaluator.began[key]; ok {
+	if known, ok := l.began[key]; ok {
 		l.found[key], l.begun[key] = known, known
 		return nil
 	}
