@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -89,13 +91,24 @@ func answers(asker *http.Client, url string) error {
 	return err
 }
 
-// freeAddress gives an address on loopback on which nobody listens.
+// nextPort counts the ports that freeAddress tries; it starts elsewhere in each run, so that two runs seldom meet.
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(rand.Uint32N(1 << 30)) }
+
+// freeAddress gives an address on loopback on which nobody listens, each time another one. Its port is below those that
+// systems give to who asks for any (from 32768 on Linux, 49152 elsewhere): so neither a stub nor an outgoing connection
+// takes it before the process that it is for, or while that process is being restarted.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, count = 20_000, 12_000
+	for range count {
+		address := fmt.Sprintf("127.0.0.1:%d", first+nextPort.Add(1)%count)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			listener.Close()
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatalf("every port from %d to %d is taken", first, first+count-1)
+	return ""
 }
